@@ -1,0 +1,1 @@
+"""Text to vectors. Vector memories share one embedder, so that engines are compared and not embeddings."""

@@ -1,0 +1,1 @@
+"""The models that answer. They may import torch; the core may not."""

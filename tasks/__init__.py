@@ -1,0 +1,1 @@
+"""Tasks: what happened, and what is asked about it; one file each, or a folder."""
