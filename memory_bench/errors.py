@@ -1,0 +1,9 @@
+"""What can be the user's to mend. Anything else that is raised is a bug, and is shown as one."""
+
+
+class BadInput(ValueError):
+    """The user's mistake, in one line: the value, what was expected, what to type. The command exits with 2."""
+
+
+class Unavailable(ImportError):
+    """A choice that cannot run here: the reason and the line that installs what is missing. A sweep goes on."""
