@@ -1,0 +1,1 @@
+"""How the bundled reader learns to read. Shares no template, generator, name or value with `tasks/`."""
