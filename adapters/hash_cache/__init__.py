@@ -1,0 +1,3 @@
+"""The hash cache: events found again by hashes of their n-grams, without vectors."""
+
+from adapters.hash_cache.memory import HashCache as HashCache
