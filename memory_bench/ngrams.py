@@ -195,6 +195,8 @@ def _check_shape(
         raise ValueError(f"max_order >= 2 and heads >= 1 are needed, got {max_order} and {heads}")
     if len(base_rows) != max_order - 1 or min(base_rows) < 1:
         raise ValueError(f"base_rows needs a positive number for each order 2..{max_order}, got {list(base_rows)}")
+    if compressed_size > _INT64_MAX // 2:
+        raise ValueError(f"a vocabulary of {compressed_size} ids is too many for products below 2^63")
     if not 0 <= pad < compressed_size:
         raise ValueError(f"pad is a compressed id in [0, {compressed_size}), got {pad}")
 
