@@ -1,0 +1,22 @@
+"""Needle in a haystack: facts in ordinary text, with boilerplate, distractors and newer versions.
+
+    e0   ... the old value. The access code of gate Vorlen 41 is 2093318. It is an error to ...
+    e1   ... This Licence does not grant permission ...
+    e2   ... are ignored. The access code of gate Tormek 41 is 8120567. Note that ...         <- one word changed
+    e3   ... iterates over it. The access code of gate Vorlen 41 is 7365020. If the file ...  <- supersedes e0
+    q0   The access code of gate Vorlen 41 is ___           -> 7365020   evidence {e3}   stale {e0}   wording event
+    q0'  The keypad that unlocks gate Vorlen 41 expects ___ -> 7365020   the same, wording reworded
+
+| kind | what it asks |
+|---|---|
+| lexical | the question repeats the words of the needle |
+| paraphrase | needle and question share the entity only; distractors have the needle's template |
+| boilerplate | the needle stands in a block of licence text that repeats with other values in its slot |
+| multi | all needles of the haystack have one template; each question asks for one of them |
+| updated | the newest of two values; the old one stays in the stream |
+| absent | nothing to find, though the entity and its neighbours are spoken of: the answer is `unknown` |
+"""
+
+from tasks.needle.task import Needle
+
+__all__ = ["Needle"]

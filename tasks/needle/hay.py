@@ -1,0 +1,104 @@
+"""Words into chunks: ordinary text of a fixed number of tokens, with a sentence slipped in where one could stand.
+
+Every chunk, with or without a sentence, is filled to a limit drawn in the same way: its length says nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+
+from numpy.random import Generator
+from tokenizers import Tokenizer
+
+from tasks.needle.sources import Document
+
+SPAN_WORDS = 120  # about three chunks: hay is a patchwork of many texts, as retrieval collections are
+
+
+class ExhaustedError(Exception):
+    """The documents hold no more words."""
+
+
+class Words:
+    """A stream of words that can be looked at before they are taken."""
+
+    def __init__(self, words: Iterator[str]) -> None:
+        self.words = words
+        self.ahead: deque[str] = deque()
+
+    def peek(self, count: int) -> list[str]:
+        """Return up to `count` words without taking them. Raises ExhaustedError where there is none."""
+        while len(self.ahead) < count and (word := next(self.words, None)) is not None:
+            self.ahead.append(word)
+        if not self.ahead:
+            raise ExhaustedError
+        return [word for word, _ in zip(self.ahead, range(count), strict=False)]
+
+    def take(self, count: int) -> None:
+        for _ in range(count):
+            self.ahead.popleft()
+
+
+def prose_words(documents: Sequence[Document], rng: Generator) -> Words:
+    """Draw from every document in turn, each from a place of its own; no text comes twice."""
+    return Words(patchwork([turned(documents[at], rng) for at in rng.permutation(len(documents))]))
+
+
+def boilerplate_words(documents: Sequence[Document], rng: Generator) -> Words:
+    """Draw from every licence in turn, each from its first word, as they stand in files; without end."""
+    # a licence that many packages share comes again and again: this is where the repetition of real hay is from
+    orders = chain.from_iterable(repeat([rng.permutation(len(documents))]))
+    return Words(chain.from_iterable(patchwork([iter(documents[at].words) for at in order]) for order in orders))
+
+
+def turned(document: Document, rng: Generator) -> Iterator[str]:
+    """Yield the words of a document from a random one to the last, then those before it."""
+    words = document.words  # only now is the document taken apart
+    start = int(rng.integers(len(words))) if words else 0
+    yield from words[start:]
+    yield from words[:start]
+
+
+def patchwork(texts: Sequence[Iterator[str]]) -> Iterator[str]:
+    """Yield a span of each text in turn until all have ended."""
+    turns = deque(texts)
+    while turns:
+        text = turns.popleft()
+        span = [word for _, word in zip(range(SPAN_WORDS), text, strict=False)]
+        yield from span
+        if len(span) == SPAN_WORDS:
+            turns.append(text)
+
+
+def count_tokens(tokenizer: Tokenizer, text: str) -> int:
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def fit(tokenizer: Tokenizer, words: Sequence[str], sentences: Sequence[str], *, limit: int) -> int:
+    """Return how many of the words fit beside the sentences: 0 .. len(words); -1 if the sentences alone do not."""
+
+    def tokens(count: int) -> int:
+        return count_tokens(tokenizer, " ".join([*words[:count], *sentences]))
+
+    return bisect_right(range(len(words) + 1), limit, key=tokens) - 1
+
+
+def draw_place(words: Sequence[str], rng: Generator) -> int:
+    """Return where a sentence can be slipped in: after a full stop inside the text, else between any two words."""
+    inside = range(1, len(words))
+    places = [at for at in inside if words[at - 1].endswith((".", "!", "?"))] or list(inside) or [len(words)]
+    return places[rng.integers(len(places))]
+
+
+def slip_in(tokenizer: Tokenizer, words: Sequence[str], sentences: Sequence[tuple[int, str]], *, limit: int) -> str:
+    """Return the chunk: its words with each sentence before the word of its place, within `limit` tokens."""
+    for count in range(len(words), -1, -1):  # tokens at a seam can add up to one more: then a word is dropped
+        pieces = list(words[:count])
+        for place, sentence in sorted(sentences, reverse=True):
+            pieces.insert(min(place, count), sentence)
+        if count_tokens(tokenizer, text := " ".join(pieces)) <= limit:
+            return text
+    raise ValueError(f"the sentences alone hold more than {limit} tokens: {sentences}")

@@ -1,0 +1,85 @@
+"""Who is asked what, and when: dealt, not drawn, so that every slice of the questions is balanced by construction.
+
+`multi` fills whole episodes, since its needles must share one haystack and one template. The other kinds rotate through
+the remaining slots: each then meets many haystacks (intervals are clustered by episode), and kinds are compared within
+the same haystacks. With 6 kinds, 100 episodes of 4 questions: multi 68, the others 66 or 67.
+
+    episode   0    1      2    3    ...
+    slot 0    lex  abs    upd  m
+    slot 1    par  lex    abs  m         lexical, paraphrase, boilerplate, updated, absent; a multi episode
+    slot 2    boi  par    lex  m
+    slot 3    upd  boi    par  m
+
+Within a kind, wordings alternate (lexical is never reworded, paraphrase always), and depths and value types are dealt
+like cards: all of them once, in an order drawn from the seed, then again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+KINDS = ("lexical", "paraphrase", "boilerplate", "multi", "updated", "absent")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One question to be: what it asks, in which wording, how deep its needle lies, what the value looks like."""
+
+    kind: str
+    reworded: bool
+    depth: int
+    value_type: str
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The plans of every episode. `reworded`, in [0, 1], is the share in the kinds that leave the wording open."""
+
+    episodes: int
+    questions: int
+    kinds: Sequence[str]
+    reworded: float
+    depths: int
+    value_types: Sequence[str]
+
+    def plans(self, seed: int, episode: int) -> list[Plan]:
+        """Return the plans of one episode, in the order of its questions."""
+        before = self.multi_before(episode)
+        if self.multi_before(episode + 1) > before:
+            turns = [("multi", before * self.questions + slot, before) for slot in range(self.questions)]
+        else:
+            first = (episode - before) * self.questions
+            mixed = [kind for kind in self.kinds if kind != "multi"]
+            slots = range(first, first + self.questions)
+            turns = [(mixed[slot % len(mixed)], slot // len(mixed), slot // len(mixed)) for slot in slots]
+        return [self.plan(seed, kind, turn, value_turn) for kind, turn, value_turn in turns]
+
+    def multi_before(self, episode: int) -> int:
+        """Return how many of the episodes before this one are multi: spread evenly, for the sake of `limit`."""
+        if "multi" not in self.kinds:
+            return 0
+        share = round(self.episodes / len(self.kinds))
+        total = share if len(self.kinds) == 1 else min(self.episodes - 1, max(1, share))
+        return episode * total // self.episodes
+
+    def plan(self, seed: int, kind: str, turn: int, value_turn: int) -> Plan:
+        """Return the plan of the turn-th question of a kind; a multi episode has one type of value."""
+        key = (seed, KINDS.index(kind))
+        reworded = math.floor((turn + 1) * self.reworded) > math.floor(turn * self.reworded)
+        return Plan(
+            kind,
+            reworded=kind == "paraphrase" or (reworded and kind != "lexical"),
+            depth=deal(self.depths, turn, (*key, 0)),
+            value_type=self.value_types[deal(len(self.value_types), value_turn, (*key, 1))],
+        )
+
+
+def deal(cards: int, turn: int, key: tuple[int, ...]) -> int:
+    """Return the card of this turn: each lap deals all cards in [0, cards) once, in an order of its own."""
+    lap, place = divmod(turn, cards)
+    shuffle = np.random.Generator(np.random.PCG64(np.random.SeedSequence([*key, lap])))
+    return int(shuffle.permutation(cards)[place])

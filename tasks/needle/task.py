@@ -1,0 +1,179 @@
+"""The task: options checked, sources read, episodes built one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from numpy.random import PCG64, Generator, SeedSequence
+from tokenizers import Tokenizer
+
+import memory_bench
+from memory_bench.errors import BadInput
+from memory_bench.metrics import exact_match
+from memory_bench.types import Episode, Question
+from tasks.needle.episode import Layout, LayoutError, Sizes, Storyteller, is_clean, to_episode
+from tasks.needle.hay import ExhaustedError, boilerplate_words, prose_words
+from tasks.needle.names import VALUES
+from tasks.needle.schedule import KINDS, Schedule
+from tasks.needle.sources import Library, licence_texts, python_prose, user_haystack
+from tasks.needle.templates import RELATIONS, Relation
+
+BUNDLED_TOKENIZER: Final = Path(memory_bench.__file__).parent / "readers" / "weights" / "tokenizer.json"
+DRAWS = 50  # of one episode, before it is said that its facts do not fit
+
+
+class Needle:
+    """Facts in a haystack of real text. Options and their defaults: conf/task/needle.yaml.
+
+    length_tokens   of all events of an episode together, about
+    chunk_tokens    the most that an event holds; the least is 7/8 of it
+    episodes        each with a haystack of its own
+    questions       an episode
+    kinds           which, see tasks.needle; equally often
+    distractors     for each needle: neighbours of its entity and other attributes of it
+    boilerplate     in [0, 1]: share of the hay that is licence text
+    value_types     of the answers: digits, words, date, uuid; equally often
+    reworded        in [0, 1]: share of questions worded otherwise than the needle (lexical never, paraphrase always)
+    depths          how many steps from the first chunk to the last the needles are dealt to
+    haystack        the user's text in place of the prose: a file, a folder, or JSON lines with `text`
+    tokenizer       a file of the library `tokenizers`; null is the bundled reader's
+    templates       the relations that are told and asked
+
+    Raises BadInput for every wrong value, and where what is asked for does not fit or the hay is too short.
+    """
+
+    version = "1"
+
+    def __init__(
+        self,
+        *,
+        length_tokens: int,
+        chunk_tokens: int,
+        episodes: int,
+        questions: int,
+        kinds: Sequence[str],
+        distractors: int,
+        boilerplate: float,
+        value_types: Sequence[str],
+        reworded: float,
+        depths: int,
+        haystack: str | None,
+        tokenizer: str | None,
+        templates: Sequence[Relation] = RELATIONS,
+    ) -> None:
+        check_whole("chunk_tokens", chunk_tokens, least=16)
+        check_whole("length_tokens", length_tokens, least=chunk_tokens)
+        check_whole("episodes", episodes, least=1)
+        check_whole("questions", questions, least=1)
+        check_whole("distractors", distractors, least=0)
+        check_whole("depths", depths, least=1)
+        check_share("boilerplate", boilerplate)
+        check_share("reworded", reworded)
+        check_choices("kinds", kinds, KINDS)
+        check_choices("value_types", value_types, tuple(VALUES))
+        check_path("haystack", haystack)
+        check_path("tokenizer", tokenizer)
+        if "multi" in kinds and questions == 1:
+            raise BadInput(
+                "task.questions=1: multi asks for several needles: task.questions=2, or leave it out of task.kinds"
+            )
+        self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate)
+        self.schedule = Schedule(episodes, questions, tuple(kinds), reworded, depths, tuple(value_types))
+        self.templates = templates
+        self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
+        self.tokenizer = read_tokenizer(self.tokenizer_path)
+        self.haystack = haystack
+        self.prose: Library = user_haystack(Path(haystack)) if haystack else python_prose()
+        self.licences: Library = licence_texts()
+        self.episode(0, 0)  # what does not fit is said now, before anything is measured
+
+    def identity(self) -> Mapping[str, str]:
+        """Return one sha256 for every collection of sources (over names and digests of its files), and the versions."""
+        return {
+            **self.prose.identity,
+            **self.licences.identity,
+            "tokenizer": hashlib.sha256(self.tokenizer_path.read_bytes()).hexdigest(),
+            "python": platform.python_version(),
+            "unicode": unicodedata.unidata_version,
+        }
+
+    def episodes(self, seed: int) -> Iterator[Episode]:
+        """Yield one episode after the other; each depends on the seed and its number only."""
+        if seed < 0:
+            raise BadInput(f"seed={seed}: expected a whole number >= 0")
+        return (self.episode(seed, number) for number in range(self.schedule.episodes))
+
+    def episode(self, seed: int, number: int) -> Episode:
+        """Draw until the facts fit and no value stands anywhere else. Raises BadInput where that does not happen."""
+        rng = Generator(PCG64(SeedSequence([seed, number])))
+        plans = self.schedule.plans(seed, number)
+        reason = "the hay holds every value that was drawn; give another text"
+        for _ in range(DRAWS):
+            try:
+                asked = Storyteller(self.templates, self.sizes, self.tokenizer, rng).draw(plans)
+                layout = Layout(self.sizes, self.tokenizer, rng)
+                layout.lay_out(asked)
+            except LayoutError as error:
+                reason = str(error)
+                continue
+            texts = self.fill(layout, rng)
+            if is_clean(asked, texts):
+                return to_episode(f"needle-{seed}-{number:04d}", asked, texts, self.sizes, self.tokenizer, rng)
+        raise BadInput(
+            f"task.length_tokens={self.sizes.length_tokens} task.chunk_tokens={self.sizes.chunk_tokens} "
+            f"task.questions={self.schedule.questions} task.distractors={self.sizes.distractors}: {reason}"
+        )
+
+    def fill(self, layout: Layout, rng: Generator) -> list[str]:
+        prose_rng, licence_rng = rng.spawn(2)
+        prose = prose_words(self.prose.documents, prose_rng)
+        try:
+            return layout.fill(prose, boilerplate_words(self.licences.documents, licence_rng))
+        except ExhaustedError as error:
+            raise BadInput(
+                f"task.haystack={self.haystack or 'null'}: too short: its {self.prose.words} words do not fill "
+                f"task.length_tokens={self.sizes.length_tokens} with task.boilerplate={self.sizes.boilerplate}; "
+                f"give more text or ask for less"
+            ) from error
+
+    def score(self, question: Question, answer: str) -> dict[str, float]:
+        """Return exact_match: 1 where the answer is the value, or `unknown` where there is none."""
+        return {"exact_match": exact_match(answer, question.answers)}
+
+
+def check_whole(name: str, value: object, *, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise BadInput(f"task.{name}={value}: expected a whole number >= {least}")
+
+
+def check_share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BadInput(f"task.{name}={value}: expected a number from 0 to 1")
+
+
+def check_choices(name: str, value: object, choices: Sequence[str]) -> None:
+    chosen = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if not chosen or not all(one in choices for one in chosen) or len(set(chosen)) < len(chosen):
+        raise BadInput(f"task.{name}={value}: expected a list of some of {', '.join(choices)}, such as [{choices[0]}]")
+
+
+def check_path(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise BadInput(f"task.{name}={value}: expected a path, or null")
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    if not path.is_file():
+        raise BadInput(f"task.tokenizer={path}: no such file; give a tokenizer.json of the library tokenizers")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise BadInput(f"task.tokenizer={path}: not a tokenizer of the library tokenizers: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
