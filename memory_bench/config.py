@@ -1,0 +1,256 @@
+"""The shape of a run: from what the user types to plain values, and from those to plug-ins.
+
+The folders of `conf/` are the only registry. `task` and `memory` have no default, so they are typed with a plus:
+
+    python -m memory_bench +task=needle +memory=bm25 seed=1 task.length_tokens=4096
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from packaging.requirements import Requirement
+
+from memory_bench.errors import BadInput, Unavailable
+
+PARTS = ("task", "memory", "reader", "embedder", "control")
+WITHOUT_DEFAULT = ("task", "memory")
+RUN_OPTIONS = ("seed", "budget_tokens", "limit", "write_batch")
+
+
+@dataclass
+class Schema:
+    """The types of a run's options. Their defaults live in `conf/config.yaml`."""
+
+    task: Any = MISSING
+    memory: Any = MISSING
+    reader: Any = MISSING
+    embedder: Any = MISSING
+    control: Any = MISSING
+    seed: int = MISSING
+    budget_tokens: int | None = MISSING
+    limit: int | None = MISSING
+    write_batch: int = MISSING
+    results: str = MISSING
+    cells: list[dict[str, list[Any]]] = MISSING
+
+
+ConfigStore.instance().store(name="run", node=Schema)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies."""
+
+    config: dict[str, Any]
+    requires: Mapping[str, tuple[str, ...]]
+    results: Path
+
+
+def choices(group: str) -> list[str]:
+    """Return the names that a group of `conf/` offers, sorted; none for what is not a group."""
+    with initialize_config_module("memory_bench.conf", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        return sorted(loader.get_group_options(group))
+
+
+def expand(overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the overrides of every cell of a sweep: first what was typed (`seed=0,1`), then the experiment's `cells`.
+
+    Raises BadInput where an override cannot be swept.
+    """
+    typed = [_values(override) for override in _parse(overrides)]
+    return [cell for combination in itertools.product(*typed) for cell in _experiment_cells(combination)]
+
+
+def compose(overrides: Sequence[str]) -> Cell:
+    """Return the cell that these overrides name.
+
+    Raises BadInput with one line for a missing or misspelt choice, an unknown option and a value of the wrong type.
+    """
+    parsed = _parse(overrides)
+    _check_named(parsed)
+    chosen = _compose([override.input_line for override in parsed if _is_choice(override)])
+    for override in parsed:
+        if not _is_choice(override):
+            _check_option(chosen, override)
+    composed = _compose(overrides)
+    if composed.cells:
+        raise BadInput(f"this experiment holds {len(composed.cells)} lists of cells: put -m before the overrides")
+    return _cell(composed)
+
+
+def build(cell: Cell, part: str, **given: object) -> Any:
+    """Return the plug-in that a cell names as its `part`; `given` are constructor arguments that YAML cannot hold.
+
+    Raises Unavailable where a distribution that it needs is not installed, BadInput where it refuses its arguments.
+    """
+    for requirement in cell.requires.get(part, ()):
+        _check_installed(requirement, f"{part}={cell.config['choices'][part]}")
+    try:
+        return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **given)
+    except InstantiationException as error:
+        # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
+        raise _root(error) from None
+
+
+def missing_requirement(requirement: str) -> str | None:
+    """Return why a requirement such as `bm25s>=0.2` is not met here, or None."""
+    wanted = Requirement(requirement)
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return f"{wanted.name} is not installed"
+    return None if wanted.specifier.contains(found, prereleases=True) else f"{wanted.name} is {found}"
+
+
+def _check_installed(requirement: str, choice: str) -> None:
+    if reason := missing_requirement(requirement):
+        raise Unavailable(f"{choice} cannot run here: {reason}; type: pip install '{requirement}'")
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    try:
+        parsed: list[Override] = _parser().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise BadInput(one_line(error)) from None
+    for override in parsed:
+        if override.key_or_group.split(".")[0].split("/")[0] == "hydra":
+            raise BadInput(f"{override.input_line}: Hydra's own settings have no effect here; leave it out")
+    return parsed
+
+
+@cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    if not override.is_discrete_sweep():
+        raise BadInput(f"{override.input_line} is not a list of values; write them out, as in seed=0,1,2")
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _experiment_cells(overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if not any(override.key_or_group == "experiment" for override in _parse(overrides)):
+        yield overrides
+        return
+    _check_named(_parse(overrides))
+    for lists in _compose(overrides).cells:
+        keys = [f"+{key}" if key in WITHOUT_DEFAULT else key for key in lists]
+        for values in itertools.product(*lists.values()):
+            # an experiment's cells are cells of their own: composed anew, they equal the same cell typed by hand
+            yield (*overrides, *(f"{key}={_text(value)}" for key, value in zip(keys, values, strict=True)), "cells=[]")
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _compose(overrides: Sequence[str | None]) -> DictConfig:
+    with initialize_config_module("memory_bench.conf", version_base="1.3"):
+        try:
+            composed = hydra_compose("config", [o for o in overrides if o], return_hydra_config=True)
+        except (ConfigCompositionException, OmegaConfBaseException) as error:
+            # the option is named by the error, what is wrong with its value by the cause's first line
+            cause = str(error.__cause__ or "").partition("\n")[0]
+            raise BadInput(one_line(f"{error}: {cause}" if cause else error)) from None
+    return composed
+
+
+def _cell(composed: DictConfig) -> Cell:
+    for part in WITHOUT_DEFAULT:
+        if OmegaConf.is_missing(composed, part):
+            raise BadInput(f"no {part} was chosen; type +{part}=NAME with one of: {', '.join(choices(part))}")
+    named = dict(composed.hydra.runtime.choices)
+    kept = OmegaConf.masked_copy(composed, [*PARTS, *RUN_OPTIONS, "results"])
+    plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
+    _check_values(plain)
+    requires = {part: tuple(plain[part].pop("requires", ())) for part in PARTS}
+    for part in PARTS:
+        plain[part].pop("claims", None)  # what a memory promises moves no number
+    if plain["memory"].pop("embedder", None) != "shared":
+        plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
+    results = Path(plain.pop("results"))
+    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results)
+
+
+def _check_values(options: Mapping[str, Any]) -> None:
+    for key, least in (("seed", 0), ("limit", 1), ("budget_tokens", 1), ("write_batch", 1)):
+        if options[key] is not None and options[key] < least:
+            raise BadInput(f"{key}={options[key]}: expected a whole number >= {least}, such as {key}={max(least, 1)}")
+
+
+def _is_choice(override: Override) -> bool:
+    return bool(choices(override.key_or_group))
+
+
+def _check_named(overrides: Sequence[Override]) -> None:
+    """Hydra says these over several lines, or not at all; a user wants the names that exist."""
+    for override in overrides:
+        group, name = override.key_or_group, override.value()
+        if _is_choice(override) and override.is_sweep_override():
+            raise BadInput(f"{override.input_line} names several choices: put -m before the overrides to run them all")
+        if _is_choice(override) and isinstance(name, str) and name not in choices(group):
+            raise BadInput(f"there is no {group} {name!r}; choose one of: {', '.join(choices(group))}")
+        if group in WITHOUT_DEFAULT and not override.is_add():
+            raise BadInput(f"{override.input_line}: {group} has no default, so type +{override.input_line}")
+
+
+def _check_option(chosen: DictConfig, override: Override) -> None:
+    """An option exists where a YAML names it, and takes values of the kind that stands there."""
+    key, value = override.key_or_group, override.value()
+    if override.is_sweep_override():
+        raise BadInput(f"{override.input_line} names several values: put -m before the overrides to run them all")
+    if override.is_delete():
+        raise BadInput(f"{override.input_line}: an option cannot be taken away; set it, as in {key}=VALUE")
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(chosen, parent) if parent else chosen
+    known = sorted(set(map(str, node)) - {"hydra"}) if isinstance(node, DictConfig) else []
+    if leaf not in known:
+        near = difflib.get_close_matches(leaf, known, n=1)
+        raise BadInput(f"there is no option {key!r}; {f'did you mean {near[0]}? ' if near else ''}known: {known}")
+    if not OmegaConf.is_missing(node, leaf):
+        _check_kind(key, value, node[leaf])
+
+
+def _check_kind(key: str, value: object, default: object) -> None:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", ListConfig: "a list [A,B]"}
+    if default is None or value is None or type(default) not in kinds:
+        return  # the constructor knows what null stands for
+    given = ListConfig if isinstance(value, list) else type(value)
+    if given is not type(default) and (given, type(default)) != (int, float):
+        shown = OmegaConf.to_container(default) if isinstance(default, ListConfig) else default
+        raise BadInput(f"{key}={value}: expected {kinds[type(default)]}, such as the default {key}={shown}")
+
+
+def one_line(error: object) -> str:
+    """Return an error's text without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None and not isinstance(error, BadInput | Unavailable):
+        error = error.__cause__
+    return error

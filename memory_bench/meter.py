@@ -1,0 +1,249 @@
+"""The ledger: what remembering and answering cost, in seconds by phase, tokens and bytes.
+
+Every region of the walk is timed by one clock (`perf_counter_ns`) in the calling thread, with the reader's device idle
+at both edges, and the median cost of an empty region is subtracted. Embedding is a phase of its own: it is taken out of
+the region around it. The reader and the embedder are wrapped, so that calls which a memory makes are counted too, in
+the phase in which they happen.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_bench.contracts import Embedder, Reader
+from memory_bench.types import Completion
+
+Phase = Literal["attach", "reset", "write", "settle", "forget", "read", "embed", "generate"]
+EMPTY_REGIONS = 501  # odd, so that the median is a value that was seen
+
+SOURCES: Mapping[str, tuple[str, str]] = {
+    "seconds": ("measured", "perf_counter_ns, device idle at both edges, less the median empty region, less embedding"),
+    "cpu_seconds": ("measured", "CPU time of the process, all its threads"),
+    "gpu_seconds": ("measured", "events of the reader's device"),
+    "embed_seconds": ("measured", "as seconds; inside the phase of its row and taken out of it"),
+    "prompt_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
+    "completion_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
+    "cached_tokens": ("counted", "by the reader"),
+    "first_token_seconds": ("measured", "by the reader"),
+    "context_tokens": ("counted", "the packed passages with separators, in the reader's tokens"),
+    "write_tokens": ("counted", "the texts of the events, in the reader's tokens"),
+    "context_bytes": ("counted", "UTF-8"),
+    "prompt_bytes": ("counted", "UTF-8"),
+    "write_bytes": ("counted", "UTF-8"),
+    "size_bytes": ("counted", "by the memory, after reset, settle and forget"),
+    "peak_device_bytes": ("measured", "by the reader, highest since the process began"),
+    "peak_rss_bytes": ("measured", "getrusage, highest since the process began"),
+}
+"""Where each column of the ledger comes from: the end of a column's name (`write_gpu_seconds`) decides."""
+
+
+class Region:
+    """A timed stretch of one phase: `with meter.region("write") as region: ...`, then `meter.costs(region)`.
+
+    A region inside another (embedding inside a read) is taken out of the outer one.
+    """
+
+    def __init__(self, phase: Phase, meter: Meter) -> None:
+        self.phase = phase
+        self.meter = meter
+        self.inner: list[Region] = []
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.scored: list[str] = []  # texts whose tokens are counted when the clock has stopped
+        self.closed = False
+        self.seconds = self.cpu_seconds = 0.0
+        self.gpu_seconds: float | None = None
+
+    def __enter__(self) -> Region:
+        self._outer, self.meter.current = self.meter.current, self
+        self._mark = self.meter.device.mark()
+        self._cpu = time.process_time_ns()
+        self._start = time.perf_counter_ns()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # waits for the device, so it stands before the clock is read
+        gpu_seconds = self.meter.device.seconds_between(self._mark, self.meter.device.mark())
+        seconds = (time.perf_counter_ns() - self._start) / 1e9 - self.meter.empty_seconds
+        cpu_seconds = (time.process_time_ns() - self._cpu) / 1e9 - self.meter.empty_cpu_seconds
+        self.seconds = max(0.0, seconds - sum(region.seconds for region in self.inner))
+        self.cpu_seconds = max(0.0, cpu_seconds - sum(region.cpu_seconds for region in self.inner))
+        if gpu_seconds is not None:
+            self.gpu_seconds = gpu_seconds - sum(region.gpu_seconds or 0.0 for region in self.inner)
+        self.closed = True
+        self.meter.current = self._outer
+        if self._outer is not None:
+            self._outer.inner.append(self)
+
+
+class Meter:
+    """Makes regions, and wraps what a memory is handed. `device` is the bare reader: it owns the device's events.
+
+    `alone` says whether this cell has the process to itself: only then does the resident peak belong to it.
+    """
+
+    def __init__(self, device: Reader, *, alone: bool = True) -> None:
+        self.device = device
+        self.alone = alone
+        self.embeds = False
+        self.current: Region | None = None
+        self.empty_seconds = self.empty_cpu_seconds = 0.0
+        empty = [self._empty() for _ in range(EMPTY_REGIONS)]
+        self.empty_seconds = statistics.median(region.seconds for region in empty)
+        self.empty_cpu_seconds = statistics.median(region.cpu_seconds for region in empty)
+
+    def region(self, phase: Phase) -> Region:
+        return Region(phase, self)
+
+    def reader(self, reader: Reader) -> MeteredReader:
+        """Return a reader that counts its tokens here; one that already does is returned as it is."""
+        return reader if isinstance(reader, MeteredReader) else MeteredReader(reader, self)
+
+    def embedder(self, embedder: Embedder) -> MeteredEmbedder:
+        self.embeds = True
+        return MeteredEmbedder(embedder, self)
+
+    def costs(self, *regions: Region) -> dict[str, float | None]:
+        """Return the ledger's columns of some regions, named after their phases; embedding is summed over them.
+
+        A region that was never entered has null columns: nothing was measured.
+        """
+        columns: dict[str, float | None] = {}
+        for region in regions:
+            own = _seconds(region.phase, [region]) | self._tokens(region)
+            columns |= own if region.closed else dict.fromkeys(own)
+        inner = [region for outer in regions for region in outer.inner]
+        return columns | (_seconds("embed", inner) if self.embeds else dict.fromkeys(_seconds("embed", inner)))
+
+    def peaks(self) -> dict[str, float | None]:
+        """Return the highest bytes so far, on the device and resident."""
+        return {
+            "peak_device_bytes": self.device.peak_device_bytes(),
+            "peak_rss_bytes": _peak_rss_bytes() if self.alone else None,
+        }
+
+    def sources(self) -> dict[str, dict[str, str]]:
+        """Return column -> how its values came about, or why they are null in this cell."""
+        sources = {column: {"source": source, "how": how} for column, (source, how) in SOURCES.items()}
+        return sources | {
+            column: {"source": "not available", "why": why} for column, why in self._not_available().items()
+        }
+
+    def _not_available(self) -> dict[str, str]:
+        reasons = {}
+        if self.device.mark() is None:
+            reasons["gpu_seconds"] = reasons["embed_gpu_seconds"] = "the reader's device has no events (it is a CPU)"
+        if self.device.peak_device_bytes() is None:
+            reasons["peak_device_bytes"] = "the reader's device does not count its bytes"
+        if not self.embeds:
+            for column in ("embed_seconds", "embed_cpu_seconds", "embed_gpu_seconds"):
+                reasons[column] = "the memory uses no embedder"
+        if not self.alone:
+            reasons["peak_rss_bytes"] = "cells of a sweep share a process, whose peak belongs to none of them"
+        return reasons
+
+    def _tokens(self, region: Region) -> dict[str, float | None]:
+        # the answer is what a run is about: its tokens go by their plain names
+        phase = "" if region.phase == "generate" else f"{region.phase}_"
+        scored = sum(self.device.count_tokens(text) for text in region.scored)
+        return {
+            f"{phase}prompt_tokens": region.prompt_tokens + scored,
+            f"{phase}completion_tokens": region.completion_tokens,
+        }
+
+    def _empty(self) -> Region:
+        with self.region("read") as region:
+            pass
+        return region
+
+
+class MeteredReader:
+    """A reader whose tokens are counted in the region in which it is called. All else is the wrapped reader's own."""
+
+    def __init__(self, reader: Reader, meter: Meter) -> None:
+        self.wrapped = reader
+        self.meter = meter
+        self.style = reader.style
+        self.window_tokens = reader.window_tokens
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "wrapped":  # asked for by `copy`, before there is one
+            raise AttributeError(name)
+        # a memory that works inside a model finds the model, the tokenizer and the device here as on the bare reader
+        return getattr(self.wrapped, name)
+
+    def generate(self, prompts: Sequence[str]) -> list[Completion]:
+        region, before = self.meter.current, self._counted()
+        completions = self.wrapped.generate(prompts)
+        if region is not None and self._counted() == before:  # else a metered reader within has counted them
+            region.prompt_tokens += sum(completion.prompt_tokens for completion in completions)
+            region.completion_tokens += sum(completion.completion_tokens for completion in completions)
+        return completions
+
+    def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
+        region, before = self.meter.current, self._counted()
+        scores = self.wrapped.score(prompt, continuations)
+        if region is not None and self._counted() == before:
+            region.scored += (prompt, *continuations)  # read and not generated: tokens of a prompt
+        return scores
+
+    def _counted(self) -> tuple[int, int]:
+        region = self.meter.current
+        return (region.prompt_tokens, len(region.scored)) if region is not None else (0, 0)
+
+    # the rest of the contract, spelt out for the type checker
+
+    def count_tokens(self, text: str) -> int:
+        return self.wrapped.count_tokens(text)
+
+    def mark(self) -> object | None:
+        return self.wrapped.mark()
+
+    def seconds_between(self, start: object | None, end: object | None) -> float | None:
+        return self.wrapped.seconds_between(start, end)
+
+    def peak_device_bytes(self) -> int | None:
+        return self.wrapped.peak_device_bytes()
+
+    def identity(self) -> Mapping[str, str]:
+        return self.wrapped.identity()
+
+
+class MeteredEmbedder:
+    """An embedder whose time is a phase of its own."""
+
+    def __init__(self, embedder: Embedder, meter: Meter) -> None:
+        self.wrapped = embedder
+        self.meter = meter
+        self.name = embedder.name
+        self.dimensions = embedder.dimensions
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        with self.meter.region("embed"):
+            return self.wrapped.embed(texts)
+
+    def identity(self) -> Mapping[str, str]:
+        return self.wrapped.identity()
+
+
+def _seconds(phase: Phase, regions: Sequence[Region]) -> dict[str, float | None]:
+    on_device = [region.gpu_seconds for region in regions if region.gpu_seconds is not None]
+    return {
+        f"{phase}_seconds": sum(region.seconds for region in regions),
+        f"{phase}_cpu_seconds": sum(region.cpu_seconds for region in regions),
+        f"{phase}_gpu_seconds": sum(on_device) if on_device else None,
+    }
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but on macOS

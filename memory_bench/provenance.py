@@ -1,0 +1,143 @@
+"""Where a run happened and what exactly ran: facts of the machine, the revision, and the hash that names a run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import psutil
+import threadpoolctl
+
+import memory_bench
+
+CORE = Path(memory_bench.__file__).parent
+ROOT = CORE.parent
+
+
+def now() -> str:
+    """Return the time, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def run_name(config: Mapping[str, Any], *, identities: Mapping[str, Mapping[str, str]], environment: object) -> str:
+    """Return the name of a run's folder: the hash of everything that can move a number."""
+    facts = [config, identities, code_hashes(targets(config)), environment]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def targets(config: Mapping[str, Any]) -> list[str]:
+    """Return every `_target_` of a resolved config, nested ones too."""
+    inner = [target for value in config.values() if isinstance(value, dict) for target in targets(value)]
+    return [config["_target_"], *inner] if "_target_" in config else inner
+
+
+def code_hashes(targets: Iterable[str]) -> dict[str, str]:
+    """Return file -> sha256 of the core and of the plug-ins that take part."""
+    files = {*CORE.glob("*.py")}.union(*(_files(target.rpartition(".")[0]) for target in targets))
+    return {f"{file.parent.name}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+
+
+def _files(module: str) -> set[Path]:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"no module {module!r}, which a _target_ names")
+    # a room such as adapters/ holds strangers; a folder inside a room (a plug-in that outgrew its file) belongs together
+    alone = spec.submodule_search_locations is None and module.count(".") < 2
+    return {Path(spec.origin)} if alone else {*Path(spec.origin).parent.glob("*.py")}
+
+
+def environment(device: str) -> dict[str, object]:
+    """Return what tells one class of machines from another: runs of different classes are different runs."""
+    return {
+        "os": platform.system(),
+        "architecture": platform.machine(),
+        "vector_extensions": _vector_extensions(),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "torch": versions().get("torch"),
+        "device": device,
+        "threads": threads(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return distribution -> version of everything installed."""
+    return dict(sorted((distribution.name, distribution.version) for distribution in distributions()))
+
+
+def threads() -> dict[str, int]:
+    """Return how many threads each numeric library uses, as it says itself, and how many cores there are to use."""
+    pools = {f"{pool['user_api']}:{pool['prefix']}": int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()}
+    return dict(sorted(pools.items())) | {"cores": len(psutil.Process().cpu_affinity())}
+
+
+def machine() -> dict[str, object]:
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": gpus(),
+        "threads": threads(),
+    }
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in _lines(info) if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def gpus() -> list[str] | str:
+    """Return the names of the GPUs, without importing torch, or why they are not known."""
+    try:
+        import pynvml
+    except ImportError:
+        return "not known: pip install nvidia-ml-py"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return f"none: {error}"
+    try:
+        return [
+            str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(i)))
+            for i in range(pynvml.nvmlDeviceGetCount())
+        ]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def revision() -> dict[str, object]:
+    """Return the commit that this code stands in and whether the tree differs from it; null outside a repository."""
+    if _git("ls-files", "--error-unmatch", "memory_bench/provenance.py") is None:
+        return {"commit": None, "dirty": None, "why": "the code does not stand in a git repository of its own"}
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _vector_extensions() -> list[str]:
+    wanted = {"avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve"}
+    flags = next((line for line in _lines(Path("/proc/cpuinfo")) if line.startswith(("flags", "Features"))), "")
+    return sorted(wanted & set(flags.split()))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []

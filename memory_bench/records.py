@@ -1,0 +1,242 @@
+"""results/ in and out: the one file format of the project.
+
+    results/TASK/MEMORY/RUN/records.jsonl      one row per question
+                            operations.jsonl   one row per attach, reset, write, settle, forget
+                            config.yaml        the resolved options
+                            provenance.json    what ran where, and whether it finished
+
+A run is written beside its final place, as RUN.unfinished-PROCESS, and takes that place when its last row is on disk:
+what lies under RUN is always one complete run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import yaml
+
+from memory_bench.errors import BadInput
+
+if TYPE_CHECKING:  # pandas takes half a second to import, and a run does without it
+    import pandas as pd
+
+UNFINISHED = ".unfinished-"
+_SPREAD = ("scores", "costs", "tags")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a memory was told to do, and what it cost. `operation` is the phase; `events` how many it concerned."""
+
+    operation: str
+    episode: str | None
+    events: int
+    costs: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One question: what was asked, brought into the prompt, answered, scored and spent.
+
+    `passages` are all that the memory returned, best first, each with `packed`: whether it stands in the prompt.
+    `answer` is null where there is none, and `unanswered` says why.
+    """
+
+    episode: str
+    question: str
+    query: str
+    cloze: str
+    answer: str | None
+    logprob: float | None
+    unanswered: str | None
+    gold: tuple[str, ...]
+    evidence: tuple[str, ...]
+    stale: tuple[str, ...]
+    forgotten: tuple[str, ...]
+    passages: tuple[Mapping[str, object], ...]
+    scores: Mapping[str, float | None]
+    costs: Mapping[str, float | None]
+    tags: Mapping[str, str]
+
+
+class Writer:
+    """Puts the rows of one run on disk as they are made, and the run in its place when it is complete.
+
+        with Writer(place, config=config, provenance=provenance) as writer:
+            for row in rows: writer.write(row)
+            writer.finish(provenance)
+
+    Leaving the block without `finish` keeps the rows so far, marked unfinished. Raises BadInput with one line where the
+    disk refuses.
+    """
+
+    def __init__(self, place: Path, *, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+        self.place = place
+        self.folder = place.with_name(f"{place.name}{UNFINISHED}{os.getpid()}")
+        self.config = config
+        self.provenance = provenance
+        self.questions = 0
+
+    def __enter__(self) -> Writer:
+        with self._one_line_of_trouble():
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            _drop_abandoned(self.place)
+            self.folder.mkdir()
+            options = yaml.safe_dump(dict(self.config), sort_keys=False, allow_unicode=True)
+            (self.folder / "config.yaml").write_text(options, encoding="utf-8")
+            self._save_provenance(finished=False)
+            # unbuffered: a row is with the operating system before the next question is asked
+            self._rows: dict[type, FileIO] = {
+                Record: (self.folder / "records.jsonl").open("wb", buffering=0),
+                Operation: (self.folder / "operations.jsonl").open("wb", buffering=0),
+            }
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for file in self._rows.values():
+            file.close()
+
+    def write(self, row: Operation | Record) -> None:
+        """Append one row. One that does not fit the disk leaves nothing of itself behind."""
+        file = self._rows[type(row)]
+        left = memoryview(json.dumps(asdict(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        start = file.tell()
+        with self._one_line_of_trouble():
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except BaseException:  # Ctrl-C too: half a row would spoil the file for every reader
+                file.truncate(start)
+                file.seek(start)
+                raise
+        self.questions += isinstance(row, Record)
+
+    def finish(self, provenance: Mapping[str, Any]) -> None:
+        """Mark the run complete and move it to its place; an older run of the same cell gives way."""
+        self.provenance = provenance
+        older = self.place.with_name(f"{self.place.name}.replaced-{os.getpid()}")
+        with self._one_line_of_trouble():
+            self._save_provenance(finished=True)
+            if self.place.exists():
+                self.place.rename(older)
+            self.folder.rename(self.place)
+        shutil.rmtree(older, ignore_errors=True)
+
+    def interrupted(self, provenance: Mapping[str, Any]) -> None:
+        """Note when a run that is not complete came to its end."""
+        self.provenance = provenance
+        with self._one_line_of_trouble():
+            self._save_provenance(finished=False)
+
+    def _save_provenance(self, *, finished: bool) -> None:
+        facts = {**self.provenance, "questions": self.questions, "finished": finished}
+        beside = self.folder / "provenance.json.new"
+        try:
+            beside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            beside.replace(self.folder / "provenance.json")
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _one_line_of_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kept = f"; {self.questions} questions are kept in {self.folder}" if self.questions else ""
+            raise BadInput(
+                f"cannot write results to {error.filename or self.folder}: {error.strerror}{kept}; "
+                "make room or type results=FOLDER"
+            ) from None
+
+
+def _drop_abandoned(place: Path) -> None:
+    """Remove unfinished runs of this cell whose process is gone (or is this one, which has come to it again)."""
+    for folder in place.parent.glob(f"{place.name}{UNFINISHED}*"):
+        process = int(folder.name.rpartition("-")[2])
+        if process == os.getpid() or not psutil.pid_exists(process):
+            shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder with its options and provenance."""
+
+    folder: Path
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.provenance["finished"])
+
+    @property
+    def questions(self) -> int:
+        return int(self.provenance["questions"])
+
+
+def open_run(folder: Path) -> Run:
+    """Return the run in a folder. Raises FileNotFoundError where there is none."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return Run(folder, config, json.loads((folder / "provenance.json").read_text(encoding="utf-8")))
+
+
+def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> list[Run]:
+    """Return the runs under a results folder, finished or not, the latest first; `config` keeps those of one cell.
+
+    A cell's options can have several runs: other weights, other code, another machine.
+    """
+    folders = [file.parent for file in Path(results).glob("*/*/*/provenance.json")]
+    found = [open_run(folder) for folder in folders if ".replaced-" not in folder.name]
+    wanted = [run for run in found if config is None or run.config == config]
+    return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)
+
+
+def load(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
+    """Return one row a question of every finished run under a results folder, or of the given run folders as they are.
+
+    Columns: `run` (the folder), `choices.*` and the other options of the run, then the record's own with `scores.*`,
+    `costs.*` and `tags.*` spread out. Null is NaN.
+    """
+    return _frame(paths, "records.jsonl")
+
+
+def load_operations(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
+    """Return one row an operation, with the same columns of the run as `load` and `costs.*` spread out."""
+    return _frame(paths, "operations.jsonl")
+
+
+def _frame(paths: Path | str | Iterable[Path | str], name: str) -> pd.DataFrame:
+    import pandas as pd  # half a second: only who reads records pays it
+
+    rows = [row for run in _chosen(paths) for row in _rows(run, name)]
+    return pd.DataFrame.from_records(rows)
+
+
+def _chosen(paths: Path | str | Iterable[Path | str]) -> Iterator[Run]:
+    for path in [paths] if isinstance(paths, Path | str) else paths:
+        folder = Path(path)
+        if (folder / "provenance.json").exists():
+            yield open_run(folder)
+        else:
+            yield from (run for run in runs(folder) if run.finished)
+
+
+def _rows(run: Run, name: str) -> Iterator[dict[str, Any]]:
+    options = {key: value for key, value in run.config.items() if not isinstance(value, dict)}
+    options |= {f"choices.{part}": choice for part, choice in run.config["choices"].items()}
+    with (run.folder / name).open(encoding="utf-8") as lines:
+        for line in lines:
+            row: dict[str, Any] = {"run": str(run.folder), **options}
+            for key, value in json.loads(line).items():
+                row |= {f"{key}.{k}": v for k, v in value.items()} if key in _SPREAD else {key: value}
+            yield row
