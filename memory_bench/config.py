@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,9 +25,9 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from packaging.requirements import Requirement
 
 from memory_bench.errors import BadInput, Unavailable
+from memory_bench.requirements import missing
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
 WITHOUT_DEFAULT = ("task", "memory")
@@ -103,27 +102,13 @@ def build(cell: Cell, part: str, **given: object) -> Any:
     Raises Unavailable where a distribution that it needs is not installed, BadInput where it refuses its arguments.
     """
     for requirement in cell.requires.get(part, ()):
-        _check_installed(requirement, f"{part}={cell.config['choices'][part]}")
+        if reason := missing(requirement):
+            raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
     try:
         return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **given)
     except InstantiationException as error:
         # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
         raise _root(error) from None
-
-
-def missing_requirement(requirement: str) -> str | None:
-    """Return why a requirement such as `bm25s>=0.2` is not met here, or None."""
-    wanted = Requirement(requirement)
-    try:
-        found = version(wanted.name)
-    except PackageNotFoundError:
-        return f"{wanted.name} is not installed"
-    return None if wanted.specifier.contains(found, prereleases=True) else f"{wanted.name} is {found}"
-
-
-def _check_installed(requirement: str, choice: str) -> None:
-    if reason := missing_requirement(requirement):
-        raise Unavailable(f"{choice} cannot run here: {reason}; type: pip install '{requirement}'")
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:

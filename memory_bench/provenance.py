@@ -51,7 +51,7 @@ def _files(module: str) -> set[Path]:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ImportError(f"no module {module!r}, which a _target_ names")
-    # a room such as adapters/ holds strangers; a folder inside a room (a plug-in that outgrew its file) belongs together
+    # a room such as adapters/ holds strangers; a folder in it (a plug-in that outgrew its file) belongs together
     alone = spec.submodule_search_locations is None and module.count(".") < 2
     return {Path(spec.origin)} if alone else {*Path(spec.origin).parent.glob("*.py")}
 
@@ -65,7 +65,8 @@ def environment(device: str) -> dict[str, object]:
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "torch": versions().get("torch"),
         "device": device,
-        "threads": threads(),
+        # as set, and not as found: which libraries are loaded by now depends on the cells before this one
+        "threads": os.environ.get("OMP_NUM_THREADS") or usable_cores(),
     }
 
 
@@ -74,10 +75,17 @@ def versions() -> dict[str, str]:
     return dict(sorted((distribution.name, distribution.version) for distribution in distributions()))
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads() -> dict[str, int]:
-    """Return how many threads each numeric library uses, as it says itself, and how many cores there are to use."""
-    pools = {f"{pool['user_api']}:{pool['prefix']}": int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()}
-    return dict(sorted(pools.items())) | {"cores": len(psutil.Process().cpu_affinity())}
+    """Return how many threads each numeric library that is loaded uses, as it says itself."""
+    pools = {
+        f"{pool['user_api']}:{pool['prefix']}": int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()
+    }
+    return dict(sorted(pools.items()))
 
 
 def machine() -> dict[str, object]:
@@ -85,7 +93,7 @@ def machine() -> dict[str, object]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "cpu": cpu_name(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": gpus(),
         "threads": threads(),

@@ -1,0 +1,63 @@
+"""`list`: what exists, what can run here, and why not. Reads YAML and metadata: imports nothing to find out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from memory_bench import provenance
+from memory_bench.requirements import missing
+
+GROUPS = ("task", "memory", "reader", "embedder")
+TOLD = ("memory-bench-suite", "torch", "numpy", "hydra-core")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One choice: its name, its text (the first line of its YAML) and why it cannot run here, if so."""
+
+    name: str
+    text: str
+    missing: str | None
+
+
+def entries(group: str) -> Iterator[Entry]:
+    """Yield the choices of a group of `conf/`, sorted by name."""
+    folder = files("memory_bench.conf") / group
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            text = file.read_text(encoding="utf-8")
+            reasons = filter(None, map(missing, _requires(yaml.safe_load(text), group)))
+            yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
+
+
+def show(console: Console) -> None:
+    """Print the tables of `python -m memory_bench list`."""
+    for group in GROUPS:
+        table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+        for entry in entries(group):
+            table.add_row(entry.name, entry.text, "runs here" if entry.missing is None else entry.missing)
+        console.print(table)
+    versions = provenance.versions()
+    console.print(
+        "versions", ", ".join(f"{name} {versions.get(name, 'not installed')}" for name in TOLD), soft_wrap=True
+    )
+    gpus = provenance.gpus()
+    console.print("devices ", provenance.cpu_name(), "| GPU:", gpus if isinstance(gpus, str) else ", ".join(gpus))
+
+
+def _requires(options: dict[str, Any], group: str) -> list[str]:
+    # a YAML for the whole run (`# @package _global_`) holds its plug-in under the group's name
+    own = options if "_target_" in options else options.get(group, {})
+    return list(own.get("requires", ()))
+
+
+def _first_comment(text: str) -> str:
+    comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    return next((comment for comment in comments if not comment.startswith("@package")), "")

@@ -1,0 +1,133 @@
+"""What a run shows: progress while it lasts, a summary when it ends."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from memory_bench.metrics import EVIDENCE_METRICS
+from memory_bench.records import Operation, Record
+from memory_bench.statistics import clustered_interval
+
+SHOWN_AFTER_SECONDS = 2.0
+Costs: TypeAlias = Mapping[str, float | None]
+SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
+    ("all with something to find", lambda record: bool(record.evidence)),
+    ("  wording of the event", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "yes"),
+    ("  reworded", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
+    ("nothing to find", lambda record: not record.evidence),
+)
+
+
+def with_progress(
+    rows: Iterable[Operation | Record], *, total: Callable[[], int], console: Console
+) -> Iterator[Operation | Record]:
+    """Pass rows on and, on a terminal, show how far a run is and how long it has to go.
+
+    `total` (how many questions there will be) is called on a terminal only: it may cost a walk through the task.
+    """
+    if not console.is_terminal:
+        yield from rows
+        return
+    # drawn between rows only: a drawing thread would take its time from the regions that are being measured
+    columns = (TextColumn("questions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, auto_refresh=False, transient=True)
+    begun, questions = time.monotonic(), bar.add_task("questions", total=total())
+    try:
+        for row in rows:
+            yield row
+            bar.advance(questions, isinstance(row, Record))
+            if time.monotonic() - begun > SHOWN_AFTER_SECONDS:
+                bar.start()
+                bar.refresh()
+    finally:
+        bar.stop()
+
+
+def summary(rows: Sequence[Operation | Record], console: Console) -> None:
+    """Print the scores of a cell with their 95 % intervals (clustered by episode), and what they cost."""
+    records = [row for row in rows if isinstance(row, Record)]
+    operations = [row for row in rows if isinstance(row, Operation)]
+    console.print(_scores(records))
+    for line in _costs(records, operations):
+        console.print(line, highlight=False, soft_wrap=True)
+    if unanswered := [record.unanswered for record in records if record.unanswered]:
+        console.print(f"no answer    {len(unanswered)} of {len(records)} questions: {unanswered[0]}", highlight=False)
+
+
+def score(records: Iterable[Record], name: str) -> str:
+    """Return `mean [low, high]` of one score; a dash where no record has it."""
+    judged = [(value, record.episode) for record in records if (value := record.scores.get(name)) is not None]
+    if not judged:
+        return "-"
+    values, episodes = zip(*judged, strict=True)
+    interval = clustered_interval(values, episodes)
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def through_context(records: Iterable[Record]) -> bool:
+    """Whether the memory returned a passage at all: one that never does works inside the model."""
+    return any(record.passages for record in records)
+
+
+def _scores(records: Sequence[Record]) -> Table:
+    names = list(dict.fromkeys(name for record in records for name in record.scores if name not in EVIDENCE_METRICS))
+    evidence = [name for name in ("evidence_in_context", "hit@1") if through_context(records)]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("questions", "n", *(f"{name} [95 %]" for name in names), *evidence):
+        table.add_column(heading, no_wrap=True)
+    for title, belongs in SLICES:
+        if part := [record for record in records if belongs(record)]:
+            shown = [score(part, name) for name in names]
+            table.add_row(title, str(len(part)), *shown, *(score(part, name).partition(" ")[0] for name in evidence))
+    return table
+
+
+def _costs(records: Sequence[Record], operations: Sequence[Operation]) -> Iterator[str]:
+    told, asked = [row.costs for row in operations], [row.costs for row in records]
+    episodes = len({record.episode for record in records})
+    if not through_context(records):
+        yield "evidence     not through the context: the memory returned no passage"
+    yield (
+        "tokens       "
+        + ", ".join(
+            f"{name} {_mean(asked, f'{name}_tokens', 1, '.0f')}" for name in ("context", "prompt", "completion")
+        )
+        + f" a question; written {_per(told, 'write_tokens', episodes, '.0f')} an episode"
+    )
+    phases = ("reset", "write", "settle", "forget")
+    yield f"seconds      attach {_per(told, 'attach_seconds', 1, '.3f')}; an episode: " + ", ".join(
+        f"{phase} {_per(told, f'{phase}_seconds', episodes, '.4f')}" for phase in phases
+    )
+    yield "             a question: " + ", ".join(
+        f"{phase} {_mean(asked, f'{phase}_seconds', 1e3, '.3f')} ms" for phase in ("read", "embed", "generate")
+    )
+    yield (
+        f"bytes        held at most {_most(told, 'size_bytes')}; resident peak {_most(asked, 'peak_rss_bytes')}, "
+        f"device peak {_most(asked, 'peak_device_bytes')}"
+    )
+
+
+def _values(rows: Iterable[Costs], column: str) -> list[float]:
+    return [value for row in rows if (value := row.get(column)) is not None]
+
+
+def _mean(rows: Iterable[Costs], column: str, scale: float, style: str) -> str:
+    values = _values(rows, column)
+    return format(statistics.fmean(values) * scale, style) if values else "-"
+
+
+def _per(rows: Iterable[Costs], column: str, parts: int, style: str) -> str:
+    values = _values(rows, column)
+    return format(sum(values) / parts, style) if values else "-"
+
+
+def _most(rows: Iterable[Costs], column: str) -> str:
+    values = _values(rows, column)
+    return f"{max(values):,.0f}" if values else "-"
