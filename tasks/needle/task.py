@@ -16,8 +16,10 @@ import memory_bench
 from memory_bench.errors import BadInput
 from memory_bench.metrics import exact_match
 from memory_bench.types import Episode, Question
-from tasks.needle.episode import Layout, LayoutError, Sizes, Storyteller, is_clean, to_episode
+from tasks.needle.episode import is_clean, to_episode
+from tasks.needle.facts import LayoutError, Sizes, Storyteller
 from tasks.needle.hay import ExhaustedError, boilerplate_words, prose_words
+from tasks.needle.layout import Layout
 from tasks.needle.names import VALUES
 from tasks.needle.schedule import KINDS, Schedule
 from tasks.needle.sources import Library, licence_texts, python_prose, user_haystack

@@ -1,0 +1,102 @@
+"""Where everything stands: facts get chunks, chunks get hay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.random import Generator
+from tokenizers import Tokenizer
+
+from tasks.needle.facts import Asked, Fact, LayoutError, Sizes
+from tasks.needle.hay import ExhaustedError, Words, count_tokens, draw_place, fit, slip_in
+
+
+class Layout:
+    """Chunks with their limits and what stands in each. A block has its chunk for itself."""
+
+    def __init__(self, sizes: Sizes, tokenizer: Tokenizer, rng: Generator) -> None:
+        self.sizes = sizes
+        self.tokenizer = tokenizer
+        self.rng = rng
+        self.limits = [int(limit) for limit in rng.integers(sizes.smallest, sizes.chunk_tokens + 1, sizes.chunks)]
+        self.facts: list[list[Fact]] = [[] for _ in range(sizes.chunks)]
+        self.blocks: list[list[int]] = []
+
+    def lay_out(self, asked: Sequence[Asked]) -> None:
+        """Give every fact its chunk: needles first, each in one of its own at its depth. Raises LayoutError."""
+        needles = [one for one in asked if one.gold]
+        for one in needles:
+            self.place_needle(one)
+        for one in needles:
+            if one.plan.kind == "boilerplate":
+                self.place_block(one)
+        for one in needles:
+            if one.old and one.gold:
+                self.put(one.old, self.roomy(one.old, before=one.gold.chunk))
+        rest = [fact for one in asked for fact in one.facts() if fact.chunk < 0]
+        for at in self.rng.permutation(len(rest)):
+            self.put(rest[at], self.roomy(rest[at]))
+
+    def place_needle(self, asked: Asked) -> None:
+        # the first chunk has nothing before it, where a superseded fact could stand
+        free = [chunk for chunk in self.free() if chunk > 0 or not asked.old]
+        if not free or not asked.gold:
+            raise LayoutError("more needles than chunks; raise task.length_tokens or lower task.questions")
+        self.put(asked.gold, min(free, key=lambda chunk: abs(self.sizes.depth_of(chunk) - asked.plan.depth)))
+
+    def place_block(self, asked: Asked) -> None:
+        """Give the distractors of a needle chunks of their own with the limit of its chunk: one block, other slots."""
+        free = self.free()
+        if len(free) < len(asked.distractors) or not asked.gold:
+            raise LayoutError("more blocks than chunks; raise task.length_tokens or lower task.distractors")
+        for fact, chunk in zip(asked.distractors, free, strict=False):
+            self.put(fact, chunk)
+            self.limits[chunk] = self.limits[asked.gold.chunk]
+        self.blocks.append([fact.chunk for fact in (asked.gold, *asked.distractors)])
+
+    def free(self) -> list[int]:
+        """Return the chunks with nothing in them, in random order."""
+        return [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks) if not self.facts[chunk]]
+
+    def roomy(self, fact: Fact, *, before: int | None = None) -> int:
+        """Return a random chunk among those that hold the fewest facts and have room for this one."""
+        blocks = {chunk for block in self.blocks for chunk in block}
+        order = [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks if before is None else before)]
+        for chunk in sorted(order, key=lambda chunk: len(self.facts[chunk])):
+            sentences = " ".join(one.sentence for one in (*self.facts[chunk], fact))
+            if chunk not in blocks and count_tokens(self.tokenizer, sentences) <= self.limits[chunk]:
+                return chunk
+        raise LayoutError("more facts than the chunks can hold; raise task.length_tokens or lower task.distractors")
+
+    def put(self, fact: Fact, chunk: int) -> None:
+        fact.chunk = chunk
+        self.facts[chunk].append(fact)
+
+    def fill(self, prose: Words, licences: Words) -> list[str]:
+        """Return the text of every chunk; raises hay.ExhaustedError."""
+        texts = [""] * self.sizes.chunks
+        for block in self.blocks:
+            self.fill_together(texts, block, licences)
+        ordinary = [chunk for chunk in range(self.sizes.chunks) if not texts[chunk]]
+        boilerplate = round(self.sizes.boilerplate * len(ordinary))
+        chosen = {int(chunk) for chunk in self.rng.permutation(ordinary)[:boilerplate]}
+        for chunk in ordinary:
+            self.fill_together(texts, [chunk], licences if chunk in chosen else prose)
+        return texts
+
+    def fill_together(self, texts: list[str], chunks: Sequence[int], source: Words) -> None:
+        """Fill chunks with the same words, the n-th sentence of each in the same place."""
+        limit = self.limits[chunks[0]]
+        words = source.peek(limit)
+        while fit(self.tokenizer, words[:1], (), limit=limit) < 1:  # a word too long for any chunk
+            source.take(1)
+            words = source.peek(limit)
+        sentences = [[fact.sentence for fact in self.facts[chunk]] for chunk in chunks]
+        counts = [fit(self.tokenizer, words, told, limit=limit) for told in sentences]
+        if max(counts) == len(words) < limit:
+            raise ExhaustedError  # a short chunk would be the only one
+        places = [draw_place(words[: min(counts)], self.rng) for _ in sentences[0]]
+        for chunk, told, count in zip(chunks, sentences, counts, strict=True):
+            pairs = list(zip(places, told, strict=True))
+            texts[chunk] = slip_in(self.tokenizer, words[:count], pairs, limit=limit)
+        source.take(max(counts))
