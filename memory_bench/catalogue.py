@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from memory_bench import provenance
 from memory_bench.requirements import missing
@@ -38,18 +37,22 @@ def entries(group: str) -> Iterator[Entry]:
 
 
 def show(console: Console) -> None:
-    """Print the tables of `python -m memory_bench list`."""
+    """Print what `python -m memory_bench list` says: a line a choice, then versions and devices."""
     for group in GROUPS:
-        table = Table(title=group, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+        console.print(f"{group}:", style="bold")
         for entry in entries(group):
-            table.add_row(entry.name, entry.text, "runs here" if entry.missing is None else entry.missing)
-        console.print(table)
-    versions = provenance.versions()
+            can = "runs here" if entry.missing is None else f"cannot run here: {entry.missing}"
+            console.print(f"  {entry.name:<14} {entry.text} ({can})", soft_wrap=True, markup=False)
+    versions, gpus = provenance.versions(), provenance.gpus()
+    told = ", ".join(f"{name} {versions.get(name, 'not installed')}" for name in TOLD)
+    console.print(f"versions: {told}", soft_wrap=True)
     console.print(
-        "versions", ", ".join(f"{name} {versions.get(name, 'not installed')}" for name in TOLD), soft_wrap=True
+        f"devices: {provenance.cpu_name()}, {provenance.usable_cores()} cores; GPU {_text(gpus)}", soft_wrap=True
     )
-    gpus = provenance.gpus()
-    console.print("devices ", provenance.cpu_name(), "| GPU:", gpus if isinstance(gpus, str) else ", ".join(gpus))
+
+
+def _text(gpus: list[str] | str) -> str:
+    return gpus if isinstance(gpus, str) else ", ".join(gpus)
 
 
 def _requires(options: dict[str, Any], group: str) -> list[str]:

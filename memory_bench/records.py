@@ -11,11 +11,12 @@ what lies under RUN is always one complete run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
@@ -26,11 +27,13 @@ import psutil
 import yaml
 
 from memory_bench.errors import BadInput
+from memory_bench.provenance import now
 
 if TYPE_CHECKING:  # pandas takes half a second to import, and a run does without it
     import pandas as pd
 
 UNFINISHED = ".unfinished-"
+REPLACED = ".replaced-"
 _SPREAD = ("scores", "costs", "tags")
 
 
@@ -74,27 +77,27 @@ class Writer:
 
         with Writer(place, config=config, provenance=provenance) as writer:
             for row in rows: writer.write(row)
-            writer.finish(provenance)
+            writer.finish()
 
-    Leaving the block without `finish` keeps the rows so far, marked unfinished. Raises BadInput with one line where the
-    disk refuses.
+    Leaving the block without `finish` keeps the rows so far, marked unfinished with the reason. Raises BadInput with
+    one line where the disk refuses.
     """
 
     def __init__(self, place: Path, *, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         self.place = place
         self.folder = place.with_name(f"{place.name}{UNFINISHED}{os.getpid()}")
         self.config = config
-        self.provenance = provenance
+        self.provenance = {**provenance, "start": now(), "end": None}
         self.questions = 0
+        self.finished = False
 
     def __enter__(self) -> Writer:
         with self._one_line_of_trouble():
             self.place.parent.mkdir(parents=True, exist_ok=True)
             _drop_abandoned(self.place)
             self.folder.mkdir()
-            options = yaml.safe_dump(dict(self.config), sort_keys=False, allow_unicode=True)
-            (self.folder / "config.yaml").write_text(options, encoding="utf-8")
-            self._save_provenance(finished=False)
+            _save_options(self.folder, self.config)
+            self._save_provenance(why=None)
             # unbuffered: a row is with the operating system before the next question is asked
             self._rows: dict[type, FileIO] = {
                 Record: (self.folder / "records.jsonl").open("wb", buffering=0),
@@ -105,6 +108,10 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for file in self._rows.values():
             file.close()
+        if not self.finished:
+            # on a full disk this fails too: what was saved at the start says unfinished already
+            with suppress(OSError):
+                self._save_provenance(why=f"{kind.__name__}: {error}" if kind else "left before the end", end=now())
 
     def write(self, row: Operation | Record) -> None:
         """Append one row. One that does not fit the disk leaves nothing of itself behind."""
@@ -121,31 +128,21 @@ class Writer:
                 raise
         self.questions += isinstance(row, Record)
 
-    def finish(self, provenance: Mapping[str, Any]) -> None:
+    def finish(self) -> None:
         """Mark the run complete and move it to its place; an older run of the same cell gives way."""
-        self.provenance = provenance
-        older = self.place.with_name(f"{self.place.name}.replaced-{os.getpid()}")
+        older = self.place.with_name(f"{self.place.name}{REPLACED}{os.getpid()}")
         with self._one_line_of_trouble():
-            self._save_provenance(finished=True)
+            self._save_provenance(why=None, end=now(), finished=True)
             if self.place.exists():
                 self.place.rename(older)
             self.folder.rename(self.place)
-        shutil.rmtree(older, ignore_errors=True)
+            self.finished = True
+        for outdated in (older, _note_folder(self.place.parent, self.config)):
+            shutil.rmtree(outdated, ignore_errors=True)
 
-    def interrupted(self, provenance: Mapping[str, Any]) -> None:
-        """Note when a run that is not complete came to its end."""
-        self.provenance = provenance
-        with self._one_line_of_trouble():
-            self._save_provenance(finished=False)
-
-    def _save_provenance(self, *, finished: bool) -> None:
-        facts = {**self.provenance, "questions": self.questions, "finished": finished}
-        beside = self.folder / "provenance.json.new"
-        try:
-            beside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            beside.replace(self.folder / "provenance.json")
-        finally:
-            beside.unlink(missing_ok=True)
+    def _save_provenance(self, *, why: str | None, end: str | None = None, finished: bool = False) -> None:
+        facts = {**self.provenance, "end": end, "questions": self.questions, "finished": finished, "why": why}
+        _save_json(self.folder / "provenance.json", facts)
 
     @contextmanager
     def _one_line_of_trouble(self) -> Iterator[None]:
@@ -157,6 +154,34 @@ class Writer:
                 f"cannot write results to {error.filename or self.folder}: {error.strerror}{kept}; "
                 "make room or type results=FOLDER"
             ) from None
+
+
+def note_missing(results: Path, config: Mapping[str, Any], why: str) -> None:
+    """Leave a note that a cell has no result, and why: a report then shows the row with its reason."""
+    folder = _note_folder(results / config["choices"]["task"] / config["choices"]["memory"], config)
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_options(folder, config)
+    facts = {"start": now(), "end": now(), "questions": 0, "finished": False, "why": why}
+    _save_json(folder / "provenance.json", facts)
+
+
+def _note_folder(parent: Path, config: Mapping[str, Any]) -> Path:
+    return parent / f"{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]}.missing"
+
+
+def _save_options(folder: Path, config: Mapping[str, Any]) -> None:
+    options = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(options, encoding="utf-8")
+
+
+def _save_json(path: Path, facts: Mapping[str, object]) -> None:
+    """Write beside and replace: the file is the old one or the new one, never a part."""
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _drop_abandoned(place: Path) -> None:
@@ -183,6 +208,11 @@ class Run:
     def questions(self) -> int:
         return int(self.provenance["questions"])
 
+    @property
+    def why(self) -> str | None:
+        """Why there is no result, for a run that did not finish."""
+        return None if self.finished else str(self.provenance["why"] or "it was killed, or is still running")
+
 
 def open_run(folder: Path) -> Run:
     """Return the run in a folder. Raises FileNotFoundError where there is none."""
@@ -196,7 +226,7 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
     A cell's options can have several runs: other weights, other code, another machine.
     """
     folders = [file.parent for file in Path(results).glob("*/*/*/provenance.json")]
-    found = [open_run(folder) for folder in folders if ".replaced-" not in folder.name]
+    found = [open_run(folder) for folder in folders if REPLACED not in folder.name]
     wanted = [run for run in found if config is None or run.config == config]
     return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)
 

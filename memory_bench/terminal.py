@@ -16,6 +16,7 @@ from memory_bench.records import Operation, Record
 from memory_bench.statistics import clustered_interval
 
 SHOWN_AFTER_SECONDS = 2.0
+PIPED_WIDTH = 160
 Costs: TypeAlias = Mapping[str, float | None]
 SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
     ("all with something to find", lambda record: bool(record.evidence)),
@@ -23,6 +24,12 @@ SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
     ("  reworded", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
     ("nothing to find", lambda record: not record.evidence),
 )
+
+
+def stdout() -> Console:
+    """Return a console that wraps nothing where its output goes to a file or a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
 
 
 def with_progress(
@@ -61,6 +68,13 @@ def summary(rows: Sequence[Operation | Record], console: Console) -> None:
         console.print(f"no answer    {len(unanswered)} of {len(records)} questions: {unanswered[0]}", highlight=False)
 
 
+def headline(rows: Sequence[Operation | Record]) -> str:
+    """Return one line of scores, of the questions that have something to find."""
+    records = [row for row in rows if isinstance(row, Record) and row.evidence]
+    names = [name for name in _names(records) if name not in EVIDENCE_METRICS] + ["evidence_in_context"]
+    return ", ".join(f"{name} {score(records, name)}" for name in names) + f" of {len(records)} questions"
+
+
 def score(records: Iterable[Record], name: str) -> str:
     """Return `mean [low, high]` of one score; a dash where no record has it."""
     judged = [(value, record.episode) for record in records if (value := record.scores.get(name)) is not None]
@@ -77,8 +91,8 @@ def through_context(records: Iterable[Record]) -> bool:
 
 
 def _scores(records: Sequence[Record]) -> Table:
-    names = list(dict.fromkeys(name for record in records for name in record.scores if name not in EVIDENCE_METRICS))
-    evidence = [name for name in ("evidence_in_context", "hit@1") if through_context(records)]
+    names = [name for name in _names(records) if name not in EVIDENCE_METRICS]
+    evidence = ["evidence_in_context", "hit@1"] if through_context(records) else []
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("questions", "n", *(f"{name} [95 %]" for name in names), *evidence):
         table.add_column(heading, no_wrap=True)
@@ -87,6 +101,10 @@ def _scores(records: Sequence[Record]) -> Table:
             shown = [score(part, name) for name in names]
             table.add_row(title, str(len(part)), *shown, *(score(part, name).partition(" ")[0] for name in evidence))
     return table
+
+
+def _names(records: Iterable[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.scores))
 
 
 def _costs(records: Sequence[Record], operations: Sequence[Operation]) -> Iterator[str]:
@@ -105,8 +123,8 @@ def _costs(records: Sequence[Record], operations: Sequence[Operation]) -> Iterat
     yield f"seconds      attach {_per(told, 'attach_seconds', 1, '.3f')}; an episode: " + ", ".join(
         f"{phase} {_per(told, f'{phase}_seconds', episodes, '.4f')}" for phase in phases
     )
-    yield "             a question: " + ", ".join(
-        f"{phase} {_mean(asked, f'{phase}_seconds', 1e3, '.3f')} ms" for phase in ("read", "embed", "generate")
+    yield "milliseconds a question: " + ", ".join(
+        f"{phase} {_mean(asked, f'{phase}_seconds', 1e3, '.3f')}" for phase in ("read", "embed", "generate")
     )
     yield (
         f"bytes        held at most {_most(told, 'size_bytes')}; resident peak {_most(asked, 'peak_rss_bytes')}, "

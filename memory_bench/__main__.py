@@ -1,0 +1,132 @@
+"""The command.
+
+python -m memory_bench +task=needle +memory=engram seed=1 limit=50      one cell
+python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep: every combination
+python -m memory_bench -m +experiment=needle                            the cells of an experiment
+python -m memory_bench list                                             what exists, and what can run here
+python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from memory_bench.errors import BadInput, Unavailable
+
+DONE, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what was typed and return the exit code: 2 where the line itself has to be mended, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _command(arguments)
+    except BadInput as error:
+        return _say(error, USERS_MISTAKE)
+    except Unavailable as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt as interrupt:
+        return _say(interrupt if interrupt.args else "stopped", INTERRUPTED)
+
+
+def _command(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(__doc__)
+        return DONE
+    if first in COMMANDS:
+        return COMMANDS[first](arguments[1:])
+    if first and first[0].isalpha() and "=" not in first:
+        raise BadInput(f"{first!r} is not a command; type one of {', '.join(COMMANDS)}, or +task=NAME +memory=NAME")
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if unknown := set(flags) - {"-m", "--multirun"}:
+        raise BadInput(f"{' '.join(sorted(unknown))}: no such flag; there are -m (run a sweep) and -h")
+    overrides = [argument for argument in arguments if argument not in flags]
+    return _sweep(overrides) if flags else _single(overrides)
+
+
+def _single(overrides: Sequence[str]) -> int:
+    from memory_bench import cell, config, terminal
+
+    console = terminal.stdout()
+    run = cell.measure(config.compose(overrides), command=_typed(overrides), alone=True)
+    console.print(run.title)
+    terminal.summary(run.rows, console)
+    console.print(f"results      {run.place}", soft_wrap=True)
+    return DONE
+
+
+def _sweep(overrides: Sequence[str]) -> int:
+    from memory_bench import config, terminal
+
+    console = terminal.stdout()
+    cells = config.expand(overrides)
+    broken = 0
+    for number, overrides_of_cell in enumerate(cells, start=1):
+        console.print(f"[{number}/{len(cells)}] {' '.join(overrides_of_cell)}", markup=False, soft_wrap=True)
+        line = _sweep_cell(overrides_of_cell)
+        broken += line.startswith(("failed", "unavailable"))
+        console.print(f"    {line}", markup=False, soft_wrap=True)
+    if broken:
+        console.print(f"{broken} of {len(cells)} cells have no result; the reasons stand above")
+    return FAILED if broken else DONE
+
+
+def _sweep_cell(overrides: Sequence[str]) -> str:
+    """Measure one cell of a sweep and return how it went, in a line: one that breaks does not stop the others."""
+    from memory_bench import cell, config, records
+
+    composed = None
+    try:
+        composed = config.compose(overrides)
+        return cell.measure(composed, command=_typed(["-m", *overrides]), alone=False).line
+    except (BadInput, Unavailable) as error:
+        why = f"{'unavailable' if isinstance(error, Unavailable) else 'failed'}: {config.one_line(error)}"
+    except Exception as error:
+        traceback.print_exc()  # a bug of a plug-in: its author wants to see where, the other cells want to go on
+        why = f"failed: {type(error).__name__}: {config.one_line(error)}"
+    if composed is not None:
+        records.note_missing(composed.results, composed.config, why)
+    return why
+
+
+def _list(arguments: list[str]) -> int:
+    from memory_bench import catalogue
+
+    if arguments:
+        raise BadInput(f"list takes no arguments, got {' '.join(arguments)}")
+    catalogue.show(Console(highlight=False))
+    return DONE
+
+
+def _train(arguments: list[str]) -> int:
+    from memory_bench.readers import train
+
+    return train.main(arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    from memory_bench.reporting import command
+
+    return command.main(arguments)
+
+
+# each imports what it needs when it is called: `list` would else wait for torch
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"list": _list, "train": _train, "report": _report}
+
+
+def _typed(overrides: Sequence[str]) -> str:
+    return " ".join(["python -m memory_bench", *overrides])
+
+
+def _say(error: object, code: int) -> int:
+    print(" ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

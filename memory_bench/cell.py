@@ -1,0 +1,143 @@
+"""One cell, from its options to its folder: make the plug-ins, walk, put every row on disk, say how it went."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from memory_bench import config, provenance, runner, terminal
+from memory_bench.contracts import Embedder, Memory, Reader, Task
+from memory_bench.meter import Meter
+from memory_bench.records import Operation, Record, Writer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A measured cell. `rows` hold no passages: those are on disk."""
+
+    title: str
+    line: str
+    place: Path
+    rows: tuple[Operation | Record, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plug-ins of a cell, the memory's embedder already metered."""
+
+    task: Task
+    memory: Memory
+    reader: Reader
+    embedder: Embedder | None
+    control: runner.Control
+    meter: Meter
+
+    def identities(self) -> dict[str, Mapping[str, str]]:
+        read = {"task": self.task.identity(), "reader": self.reader.identity()}
+        return {**read, "embedder": self.embedder.identity()} if self.embedder else read
+
+
+def measure(cell: config.Cell, *, command: str, alone: bool) -> Outcome:
+    """Measure one cell. One that is `alone` is measured again on purpose; in a sweep a finished one is kept.
+
+    Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished.
+    """
+    parts = _build(cell, alone=alone)
+    try:
+        place = _place(cell, parts)
+        if not alone and (place / "provenance.json").exists():
+            return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
+        return _walk(cell, parts, place, command)
+    finally:
+        parts.memory.close()
+
+
+def _build(cell: config.Cell, *, alone: bool) -> Parts:
+    task, reader = config.build(cell, "task"), config.build(cell, "reader")
+    meter = Meter(reader, alone=alone)
+    embedder = meter.embedder(config.build(cell, "embedder")) if cell.config["embedder"] else None
+    given = {"embedder": embedder} if embedder else {}
+    return Parts(task, config.build(cell, "memory", **given), reader, embedder, config.build(cell, "control"), meter)
+
+
+def _place(cell: config.Cell, parts: Parts) -> Path:
+    names = cell.config["choices"]
+    run = provenance.run_name(
+        cell.config, identities=parts.identities(), environment=provenance.environment(_device(parts.reader))
+    )
+    return cell.results / str(names["task"]) / str(names["memory"]) / run
+
+
+def _device(reader: Reader) -> str:
+    if reader.mark() is None:
+        return "cpu"
+    gpus = provenance.gpus()
+    return gpus if isinstance(gpus, str) else ", ".join(gpus)
+
+
+def _walk(cell: config.Cell, parts: Parts, place: Path, command: str) -> Outcome:
+    options = _options(cell)
+    rows = runner.run(parts.task, parts.memory, parts.reader, control=parts.control, options=options, meter=parts.meter)
+    first = next(rows)  # what the user has to mend shows here, before anything is on disk
+    shown = terminal.with_progress(
+        itertools.chain([first], rows),
+        total=lambda: runner.count_questions(parts.task, seed=options.seed, limit=options.limit),
+        console=Console(stderr=True),
+    )
+    kept = []
+    with Writer(place, config=cell.config, provenance=_provenance(cell, parts, command)) as writer, _stoppable(writer):
+        for row in shown:
+            writer.write(row)
+            # of passages the summary asks only whether there were any
+            kept.append(replace(row, passages=row.passages[:1]) if isinstance(row, Record) else row)
+        writer.finish()
+    return Outcome(_title(cell), f"{terminal.headline(kept)}; {place}", place, tuple(kept))
+
+
+@contextmanager
+def _stoppable(writer: Writer) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"{writer.questions} questions are kept in {writer.folder}, marked unfinished"
+        raise KeyboardInterrupt(f"stopped: {kept}") from None
+
+
+def _options(cell: config.Cell) -> runner.Options:
+    return runner.Options(
+        seed=cell.config["seed"],
+        budget_tokens=cell.config["budget_tokens"],
+        answer_tokens=cell.config["reader"]["max_new_tokens"],
+        limit=cell.config["limit"],
+        write_batch=cell.config["write_batch"],
+    )
+
+
+def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, object]:
+    return {
+        "command": command,
+        "seed": cell.config["seed"],
+        "task_version": parts.task.version,
+        "identities": parts.identities(),
+        "revision": provenance.revision(),
+        "code": provenance.code_hashes(provenance.targets(cell.config)),
+        "environment": provenance.environment(_device(parts.reader)),
+        "machine": provenance.machine(),
+        "versions": provenance.versions(),
+        "sources": parts.meter.sources(),
+    }
+
+
+def _title(cell: config.Cell) -> str:
+    names, budget = cell.config["choices"], cell.config["budget_tokens"]
+    room = "the reader's window" if budget is None else f"{budget} tokens"
+    control = "" if names["control"] == "none" else f" under control {names['control']}"
+    return (
+        f"task {names['task']}, memory {names['memory']}{control}, reader {names['reader']}, "
+        f"seed {cell.config['seed']}, budget {room}"
+    )
