@@ -111,7 +111,7 @@ class Store:
 
 def _opened(path: str | None, key_version: str) -> sqlite3.Connection:
     try:
-        db = sqlite3.connect(path or ":memory:")
+        db = sqlite3.connect(path or ":memory:", timeout=1)
     except sqlite3.OperationalError as error:
         raise BadInput(
             f"{path} cannot be opened ({error}): set memory.path to a file in a folder that exists"
