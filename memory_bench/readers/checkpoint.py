@@ -1,0 +1,71 @@
+"""Weights in and out: a folder with `model.safetensors` and `config.json`, tied together by a sha256.
+
+config.json   shape, slot, sha256 of the weights and of the tokenizer, how they were trained
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from memory_bench.errors import BadInput
+from memory_bench.readers.model import Shape, Slot, TinyModel
+
+WEIGHTS = Path(__file__).parent / "weights"
+TOKENIZER = WEIGHTS / "tokenizer.json"
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def find(weights: str) -> Path:
+    """Return the folder of weights given by the name of bundled ones or by a path. Raises BadInput if there is none."""
+    for folder in (WEIGHTS / weights, Path(weights)):
+        if (folder / "config.json").is_file():
+            return folder
+    bundled = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
+    raise BadInput(
+        f"reader.weights={weights}: no such weights; bundled are {bundled}, or give a folder with config.json"
+    )
+
+
+def save(folder: Path, model: TinyModel, training: Mapping[str, Any]) -> None:
+    """Write the weights (fp16: rounding changed no answer) and everything that they must agree with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_file(halved, folder / "model.safetensors")
+    config = {
+        "shape": asdict(model.shape),
+        "slot": None if model.slot is None else model.slot.describe(),
+        "model_sha256": sha256(folder / "model.safetensors"),
+        "tokenizer_sha256": sha256(TOKENIZER),
+        "training": training,
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path, slot: Slot | None) -> TinyModel:
+    """Return the model in fp32. Raises BadInput if weights, tokenizer or slot are not those that the config names."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for key, path in (("model_sha256", folder / "model.safetensors"), ("tokenizer_sha256", TOKENIZER)):
+        if (found := sha256(path)) != config[key]:
+            raise BadInput(
+                f"{path.name} of {folder.name} has sha256 {found[:12]}..., {config[key][:12]}... was expected: "
+                "restore the file (git checkout) or train again (python -m memory_bench train)"
+            )
+    model = TinyModel(Shape(**config["shape"]), slot)
+    tensors = load_file(folder / "model.safetensors")
+    model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    described = None if slot is None else slot.describe()
+    if config["slot"] != described:
+        raise BadInput(f"the weights {folder.name} have the slot {config['slot']}, the reader was given {described}")
+    return model.eval().requires_grad_(False)

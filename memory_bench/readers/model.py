@@ -1,0 +1,231 @@
+"""A small decoder-only transformer that reads: no positions, a short convolution, an optional copying pointer.
+
+Shape legend: B batch, T tokens, Q chosen positions, D width, H heads, C head width, V vocabulary, P pointer width,
+M lengths of exact match.
+
+The pointer (an explicit copy mechanism, named as such wherever the reader is) mixes the language model with a copy of a
+token of the *context*: p(y) = sum_s a_s [x_s = y] + a_sink p_lm(y). It holds nothing between questions, so it is not a
+memory; but it favours questions in the wording of the event.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NEVER = -1e4
+"""A score whose share is 0 in fp32. Not -inf: the second derivative of a logsumexp over -inf is not a number."""
+
+LookUp = Callable[[Tensor], Mapping[int, Tensor]]
+"""tokens_BT -> layer -> embeddings_BTE: what a run-time table holds for each token (see `adapters/engram`)."""
+
+
+class Slot(nn.Module, ABC):
+    """A place in the network for what is written at run time (see `adapters/engram`)."""
+
+    @abstractmethod
+    def forward(self, layer: int, hidden_BTD: Tensor, embeddings_BTE: Tensor) -> Tensor:
+        """Return what is added to hidden_BTD before the layer's attention: exactly 0 where the embedding is 0."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return everything that defines an address (JSON values): it is kept with the weights and must agree."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The architecture. Everything that a checkpoint must agree with."""
+
+    vocabulary: int = 4096
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    taps: int = 4
+    pointer: bool = True
+    pointer_width: int = 64
+    match_length: int = 8
+
+
+class Attention(nn.Module):
+    """Causal attention without positions. Queries grow with the logarithm of the length, so that long contexts stay
+    sharp (scalable softmax, arXiv 2501.19399)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
+        self.out = nn.Linear(shape.width, shape.width, bias=False)
+        self.sharpness_H = nn.Parameter(torch.full((shape.heads,), 1.0))
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        batch, length, width = hidden_BTD.shape
+        qkv = self.qkv(hidden_BTD).view(batch, length, 3, self.heads, width // self.heads)
+        query_BHTC, key_BHTC, value_BHTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        query_BHTC = unit_rms(query_BHTC) * (self.sharpness_H[:, None] * log_length(length, hidden_BTD))[..., None]
+        mixed_BHTC = F.scaled_dot_product_attention(
+            query_BHTC.to(value_BHTC.dtype), unit_rms(key_BHTC).to(value_BHTC.dtype), value_BHTC, is_causal=True
+        )
+        return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width))  # type: ignore[no-any-return]
+
+
+class ShortConvolution(nn.Module):
+    """Causal depthwise convolution over the last few tokens, as shifted multiply-adds (quicker than Conv1d on a CPU).
+
+    Random (not zero) initial lags are what lets a small model without positions learn to read at all.
+    """
+
+    def __init__(self, width: int, taps: int) -> None:
+        super().__init__()
+        self.weight_KD = nn.Parameter(torch.randn(taps, width) / math.sqrt(taps))
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        mixed_BTD = hidden_BTD * self.weight_KD[0]
+        for lag in range(1, len(self.weight_KD)):
+            mixed_BTD = mixed_BTD + F.pad(hidden_BTD, (0, 0, lag, 0))[:, : hidden_BTD.shape[1]] * self.weight_KD[lag]
+        return mixed_BTD
+
+
+class Block(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(shape.width)
+        self.convolution = ShortConvolution(shape.width, shape.taps)
+        self.attention = Attention(shape)
+        self.mlp_norm = RMSNorm(shape.width)
+        self.up = nn.Linear(shape.width, 4 * shape.width, bias=False)
+        self.down = nn.Linear(4 * shape.width, shape.width, bias=False)
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        hidden_BTD = hidden_BTD + self.attention(self.convolution(self.attention_norm(hidden_BTD)))
+        return hidden_BTD + self.down(F.relu(self.up(self.mlp_norm(hidden_BTD))).square())  # type: ignore[no-any-return]
+
+
+class Pointer(nn.Module):
+    """Scores of copying the token at each earlier position, and of not copying at all.
+
+    A score is the sum of three terms: content (a learned query and key), exact match (how many of the last tokens stand
+    before the source as well, each length with a weight that the query chooses) and recency (later wins).
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.match_length = shape.match_length
+        self.query = nn.Linear(shape.width, shape.pointer_width, bias=False)
+        self.key = nn.Linear(shape.width, shape.pointer_width, bias=False)
+        self.terms = nn.Linear(shape.width, shape.match_length + 2)  # match weights, recency, sink
+        nn.init.zeros_(self.terms.weight)
+        nn.init.zeros_(self.terms.bias)
+
+    def forward(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores_BQT (NEVER after the position) and sink_BQ, in fp32."""
+        length = tokens_BT.shape[1]
+        chosen_BQD = hidden_BTD.gather(1, positions_BQ[..., None].expand(-1, -1, hidden_BTD.shape[2]))
+        terms_BQM = self.terms(chosen_BQD).float()
+        sharp_BQ = torch.log(positions_BQ.float() + 2) / math.log(512)
+        content_BQT = torch.einsum("bqp,btp->bqt", self.query(chosen_BQD), self.key(hidden_BTD)).float()
+        scores_BQT = content_BQT * (sharp_BQ / math.sqrt(self.query.out_features))[..., None]
+        sources_T = torch.arange(length, device=tokens_BT.device)
+        recency_BQT = (sources_T + 1.0) / (positions_BQ[..., None] + 1.0)
+        scores_BQT = scores_BQT + terms_BQM[..., -2, None] * recency_BQT
+        scores_BQT = scores_BQT + self._match(tokens_BT, positions_BQ, terms_BQM[..., : self.match_length])
+        scores_BQT = scores_BQT.masked_fill(sources_T > positions_BQ[..., None], NEVER)
+        return scores_BQT, terms_BQM[..., -1]
+
+    def _match(self, tokens_BT: Tensor, positions_BQ: Tensor, weights_BQM: Tensor) -> Tensor:
+        """Return, for each source s, the sum of the weights of all lengths j with x[s-j:s] == x[t-j+1:t+1]."""
+        reach = self.match_length
+        padded = F.pad(tokens_BT, (reach, 0), value=-1)  # padded[i + reach] = token i
+        total_BQT = torch.zeros_like(weights_BQM[..., :1])
+        running = torch.ones((), dtype=torch.bool, device=tokens_BT.device)
+        for j in range(reach):
+            before_source_BT = padded[:, reach - 1 - j : reach - 1 - j + tokens_BT.shape[1]]
+            at_query_BQ = padded.gather(1, positions_BQ + reach - j)
+            same = (before_source_BT[:, None, :] == at_query_BQ[..., None]) & (before_source_BT[:, None, :] >= 0)
+            running = running & same
+            total_BQT = total_BQT + weights_BQM[..., j, None] * running
+        return total_BQT
+
+
+class TinyModel(nn.Module):
+    """Tokens in, log-probabilities of the next token out. It keeps no state; a run-time table comes as `look_up`."""
+
+    def __init__(self, shape: Shape, slot: Slot | None = None) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Embedding(shape.vocabulary, shape.width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.final_norm = RMSNorm(shape.width)
+        self.logit_scale = nn.Parameter(torch.tensor(1.0))
+        self.pointer = Pointer(shape) if shape.pointer else None
+        self.slot = slot
+        for block in self.blocks:  # each block starts as the identity
+            nn.init.zeros_(block.get_submodule("attention.out").weight)  # type: ignore[arg-type]
+            nn.init.zeros_(block.get_submodule("down").weight)  # type: ignore[arg-type]
+
+    def forward(self, tokens_BT: Tensor, look_up: LookUp | None = None) -> Tensor:
+        """Return hidden_BTD. With `look_up`, the slot adds what the table holds before the attention of its layers."""
+        written = {} if look_up is None else look_up(tokens_BT)
+        hidden_BTD = unit_rms(self.embed(tokens_BT))
+        for layer, block in enumerate(self.blocks):
+            if layer in written and self.slot is not None:
+                hidden_BTD = hidden_BTD + self.slot(layer, hidden_BTD, written[layer])
+            hidden_BTD = block(hidden_BTD)
+        return self.final_norm(hidden_BTD)  # type: ignore[no-any-return]
+
+    def target_log_probs(
+        self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor, targets_BQ: Tensor
+    ) -> Tensor:
+        """Return log p(target) at each position, fp32 [B, Q]: nothing of size V times T is built."""
+        lm_BQ = self._lm(hidden_BTD, positions_BQ).gather(2, targets_BQ[..., None])[..., 0]
+        if self.pointer is None:
+            return lm_BQ
+        scores_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
+        everything_BQ = torch.logaddexp(scores_BQT.logsumexp(-1), sink_BQ)
+        matching_BQT = scores_BQT.masked_fill(tokens_BT[:, None, :] != targets_BQ[..., None], NEVER)
+        copied_BQ = matching_BQT.logsumexp(-1)
+        return torch.logaddexp(copied_BQ, sink_BQ + lm_BQ) - everything_BQ
+
+    def next_log_probs(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> Tensor:
+        """Return the log-probabilities of every next token, fp32 [B, Q, V]."""
+        lm_BQV = self._lm(hidden_BTD, positions_BQ)
+        if self.pointer is None:
+            return lm_BQV
+        scores_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
+        shares = torch.cat([scores_BQT, sink_BQ[..., None]], dim=-1).softmax(-1)
+        sources_BQT = tokens_BT[:, None, :].expand(-1, shares.shape[1], -1)
+        mixed_BQV = shares[..., -1:] * lm_BQV.exp()
+        return mixed_BQV.scatter_add(2, sources_BQT, shares[..., :-1]).clamp_min(1e-38).log()
+
+    def _lm(self, hidden_BTD: Tensor, positions_BQ: Tensor) -> Tensor:
+        chosen_BQD = hidden_BTD.gather(1, positions_BQ[..., None].expand(-1, -1, hidden_BTD.shape[2]))
+        logits_BQV = F.linear(chosen_BQD, self.embed.weight).float() * self.logit_scale
+        return logits_BQV.log_softmax(-1)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with a gain, from plain operations: rows are learned to be written through second
+    derivatives, which fused kernels do not have."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return unit_rms(hidden) * self.weight
+
+
+def unit_rms(hidden: Tensor) -> Tensor:
+    return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + 1e-6)
+
+
+def log_length(length: int, like: Tensor) -> Tensor:
+    """Return log(t + 2) / log(512) for every position t: [T]."""
+    return torch.log(torch.arange(length, device=like.device, dtype=torch.float32) + 2) / math.log(512)

@@ -1,0 +1,163 @@
+"""The bundled reader: a small transformer that was trained to read, and knows nothing.
+
+Shape legend: B batch, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Literal, Self
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from memory_bench.errors import BadInput
+from memory_bench.readers import checkpoint
+from memory_bench.readers.model import LookUp, Slot
+from memory_bench.readers.training.tokenizer import PAD
+from memory_bench.types import Completion
+
+
+class TinyReader:
+    """Greedy completion of plain text, up to the first newline.
+
+    `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` is the Engram slot that the
+    checkpoint was trained with (its empty table is the identity). There is no cache of keys and values yet: each new
+    token costs one pass over everything before it.
+    """
+
+    style: Literal["cloze", "chat"] = "cloze"
+
+    def __init__(
+        self,
+        weights: str,
+        *,
+        device: str,
+        window_tokens: int,
+        max_new_tokens: int,
+        threads: int | None = None,
+        slot: Slot | None = None,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.folder = checkpoint.find(weights)
+        self.device = choose_device(device)
+        self.dtype = torch.float32
+        self.window_tokens = window_tokens
+        self.max_new_tokens = max_new_tokens
+        self.tokenizer: Tokenizer = Tokenizer.from_file(str(checkpoint.TOKENIZER))
+        self.newline = self.tokenizer.encode("\n").ids[0]
+        self.pad = self.tokenizer.token_to_id(PAD)
+        self.model = checkpoint.load(self.folder, slot).to(self.device)
+        self.look_up: LookUp | None = None
+
+    def with_look_up(self, look_up: LookUp) -> Self:
+        """Return a reader with the same weights whose slot reads from `look_up`."""
+        other = copy(self)
+        other.look_up = look_up
+        return other
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str]) -> list[Completion]:
+        """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
+        begun = time.perf_counter()
+        encoded = [self.encode(prompt) for prompt in prompts]
+        written: list[list[int]] = [[] for _ in prompts]
+        logprobs = [0.0] * len(prompts)
+        first_token_seconds = None
+        running = list(range(len(prompts)))
+        for _ in range(self.max_new_tokens):
+            log_probs_BV = self._next([encoded[i] + written[i] for i in running])
+            best = log_probs_BV.max(-1)
+            first_token_seconds = first_token_seconds or time.perf_counter() - begun
+            for i, token, logprob in zip(running, best.indices.tolist(), best.values.tolist(), strict=True):
+                written[i].append(token)
+                logprobs[i] += logprob
+            running = [i for i in running if written[i][-1] != self.newline]
+            if not running:
+                break
+        return [
+            Completion(
+                text=self.tokenizer.decode([t for t in tokens if t != self.newline]).strip(),
+                prompt_tokens=len(prompt),
+                completion_tokens=len(tokens),
+                logprob=logprob,
+                first_token_seconds=first_token_seconds,
+            )
+            for prompt, tokens, logprob in zip(encoded, written, logprobs, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
+        """Return log p(continuation | prompt) in nats, summed over its tokens; a space stands between the two."""
+        start = len(self.encode(prompt))
+        totals = []
+        for continuation in continuations:
+            tokens_BT = self.batch([self.encode(f"{prompt} {continuation}")])
+            positions_BQ = torch.arange(start - 1, tokens_BT.shape[1] - 1, device=self.device)[None]
+            hidden_BTD = self.model(tokens_BT, self.look_up)
+            log_probs_BQ = self.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, start:])
+            totals.append(log_probs_BQ.sum().item())
+        return totals
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenizer.encode(text).ids)
+
+    def encode(self, prompt: str) -> list[int]:
+        """Return the prompt's token ids. Raises BadInput if it is empty or exceeds the window."""
+        tokens: list[int] = self.tokenizer.encode(prompt).ids
+        if not 0 < len(tokens) <= self.window_tokens - self.max_new_tokens:
+            raise BadInput(
+                f"a prompt of {len(tokens)} tokens was given, between 1 and {self.window_tokens - self.max_new_tokens} "
+                "fit: lower budget_tokens or task.length_tokens"
+            )
+        return tokens
+
+    def batch(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Return tokens_BT, padded on the right: causal attention without positions never sees the padding."""
+        length = max(len(row) for row in rows)
+        return torch.tensor([[*row, *[self.pad] * (length - len(row))] for row in rows], device=self.device)
+
+    def _next(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        tokens_BT = self.batch(rows)
+        last_BQ = torch.tensor([[len(row) - 1] for row in rows], device=self.device)
+        hidden_BTD = self.model(tokens_BT, self.look_up)
+        return self.model.next_log_probs(hidden_BTD, tokens_BT, last_BQ)[:, 0]
+
+    def mark(self) -> torch.cuda.Event | None:
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def seconds_between(self, start: object | None, end: object | None) -> float | None:
+        if not isinstance(start, torch.cuda.Event) or not isinstance(end, torch.cuda.Event):
+            return None
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000
+
+    def peak_device_bytes(self) -> int | None:
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    def identity(self) -> Mapping[str, str]:
+        """Return the sha256 of the weights, of their configuration and of the tokenizer."""
+        config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return {
+            f"{self.folder.name}/model.safetensors": config["model_sha256"],
+            f"{self.folder.name}/config.json": checkpoint.sha256(self.folder / "config.json"),
+            "tokenizer.json": config["tokenizer_sha256"],
+        }
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device. `auto` is the GPU where there is one. Raises BadInput if the device is not here."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"reader.device={name}: expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadInput("reader.device=cuda: this torch sees no GPU; type reader.device=cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,135 @@
+"""The reader learns to read: language modelling on real text with facts in it, and answers at the end.
+
+Muon for the matrices of the blocks, AdamW for the rest. The loss is the mean over answer tokens plus a share of the mean
+over other tokens. A checkpoint holds everything that the next step needs: a run that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from memory_bench.errors import Unavailable
+from memory_bench.readers.model import TinyModel
+from memory_bench.readers.training.batches import Batch, Batches
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast. Rates rise over `warmup_steps` and fall linearly to zero."""
+
+    steps: int
+    warmup_steps: int
+    matrix_rate: float
+    other_rate: float
+    lm_weight: float
+    log_every: int
+    checkpoint_every: int
+    workers: int
+
+
+def train_reading(
+    model: TinyModel, batches: Batches, schedule: Schedule, *, device: torch.device, folder: Path
+) -> Iterator[dict[str, float]]:
+    """Train in place; yield a row of the loss curve every `log_every` steps. `folder` keeps checkpoint and curve."""
+    model.to(device).train()
+    optimizers = make_optimizers(model, schedule)
+    checkpoint = folder / "checkpoint.pt"
+    done = _resume(checkpoint, model, optimizers, device)
+    rows = DataLoader(
+        Subset(batches, range(done, schedule.steps)),
+        batch_size=None,
+        num_workers=schedule.workers,
+        prefetch_factor=4 if schedule.workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    begun, sums, seen = time.perf_counter(), torch.zeros(3, device=device), 0
+    for step, batch in enumerate(rows, start=done + 1):
+        answer_nll, lm_nll, right = train_step(model, batch.to(device), optimizers, schedule, step)
+        sums += torch.stack([answer_nll, lm_nll, right])
+        seen += batch.tokens_BT.numel()
+        if step % schedule.log_every == 0 or step == schedule.steps:
+            count = (step - 1) % schedule.log_every + 1
+            answer, lm, exact = (sums / count).tolist()
+            seconds = time.perf_counter() - begun
+            row = {
+                "step": step,
+                "answer_nll": answer,
+                "lm_nll": lm,
+                "token_accuracy": exact,
+                "seconds": seconds,
+                "tokens": seen,
+            }
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
+            sums.zero_()
+            yield row
+        if step % schedule.checkpoint_every == 0 or step == schedule.steps:
+            _save(checkpoint, model, optimizers, step)
+
+
+def train_step(
+    model: TinyModel, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer], schedule: Schedule, step: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Take one step; return the mean loss (nats) of answer tokens, of other tokens, and the share of answer tokens that
+    had more than half of the probability."""
+    rise = min(1.0, step / schedule.warmup_steps)
+    fall = (schedule.steps - step + 1) / schedule.steps
+    for name, rate in (("matrices", schedule.matrix_rate), ("others", schedule.other_rate)):
+        for group in optimizers[name].param_groups:
+            group["lr"] = rate * rise * fall
+    with torch.autocast(batch.tokens_BT.device.type, dtype=torch.bfloat16):
+        hidden_BTD = model(batch.tokens_BT)
+        nll_BQ = -model.target_log_probs(hidden_BTD, batch.tokens_BT, batch.positions_BQ, batch.targets_BQ)
+    others_BQ = batch.real_BQ & ~batch.answer_BQ
+    answer_nll = (nll_BQ * batch.answer_BQ).sum() / batch.answer_BQ.sum().clamp_min(1)
+    lm_nll = (nll_BQ * others_BQ).sum() / others_BQ.sum().clamp_min(1)
+    (answer_nll + schedule.lm_weight * lm_nll).backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers.values():
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    right = ((nll_BQ.detach() < 0.693) & batch.answer_BQ).sum() / batch.answer_BQ.sum().clamp_min(1)
+    return answer_nll.detach(), lm_nll.detach(), right
+
+
+def make_optimizers(model: TinyModel, schedule: Schedule) -> dict[str, torch.optim.Optimizer]:
+    """Return Muon for the matrices of the blocks and AdamW for everything else. Raises Unavailable on an old torch."""
+    if not hasattr(torch.optim, "Muon"):
+        raise Unavailable(
+            f"training needs torch.optim.Muon (torch >= 2.9, found {torch.__version__}): pip install -U torch"
+        )
+    matrices = [m.weight for m in model.blocks.modules() if isinstance(m, nn.Linear)]
+    named = {id(parameter) for parameter in matrices}
+    slot = set() if model.slot is None else {id(parameter) for parameter in model.slot.parameters()}
+    others = [p for p in model.parameters() if id(p) not in named and id(p) not in slot]
+    return {
+        "matrices": torch.optim.Muon(matrices, lr=schedule.matrix_rate, weight_decay=0.01),
+        "others": torch.optim.AdamW(others, lr=schedule.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    }
+
+
+def _save(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Optimizer], step: int) -> None:
+    state: dict[str, Any] = {"step": step, "model": model.state_dict()}
+    state["optimizers"] = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)  # a run that dies while writing keeps the checkpoint before
+
+
+def _resume(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Optimizer], device: torch.device) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    return int(state["step"])
