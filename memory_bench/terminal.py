@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -62,10 +61,11 @@ def summary(rows: Sequence[Operation | Record], console: Console) -> None:
     records = [row for row in rows if isinstance(row, Record)]
     operations = [row for row in rows if isinstance(row, Operation)]
     console.print(_scores(records))
-    for line in _costs(records, operations):
-        console.print(line, highlight=False, soft_wrap=True)
+    if not through_context(records):
+        console.print("evidence: not through the context, the memory returned no passage")
+    console.print(_costs(records, operations))
     if unanswered := [record.unanswered for record in records if record.unanswered]:
-        console.print(f"no answer    {len(unanswered)} of {len(records)} questions: {unanswered[0]}", highlight=False)
+        console.print(f"no answer to {len(unanswered)} of {len(records)} questions: {unanswered[0]}")
 
 
 def headline(rows: Sequence[Operation | Record]) -> str:
@@ -107,45 +107,26 @@ def _names(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.scores))
 
 
-def _costs(records: Sequence[Record], operations: Sequence[Operation]) -> Iterator[str]:
+def _costs(records: Sequence[Record], operations: Sequence[Operation]) -> Table:
     told, asked = [row.costs for row in operations], [row.costs for row in records]
     episodes = len({record.episode for record in records})
-    if not through_context(records):
-        yield "evidence     not through the context: the memory returned no passage"
-    yield (
-        "tokens       "
-        + ", ".join(
-            f"{name} {_mean(asked, f'{name}_tokens', 1, '.0f')}" for name in ("context", "prompt", "completion")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for title, rows, names, unit, scale, digits, share in (
+        ("tokens a question", asked, ("context", "prompt", "completion"), "_tokens", 1, 0, len(asked)),
+        ("tokens an episode", told, ("write",), "_tokens", 1, 0, episodes),
+        ("ms a question", asked, ("read", "embed", "generate"), "_seconds", 1e3, 3, len(asked)),
+        ("ms an episode", told, ("reset", "write", "embed", "settle", "forget"), "_seconds", 1e3, 3, episodes),
+        ("ms a run", told, ("attach",), "_seconds", 1e3, 3, 1),
+    ):
+        values = {name: _values(rows, name + unit) for name in names}
+        table.add_row(
+            title, ", ".join(f"{name} {sum(v) * scale / share:,.{digits}f}" for name, v in values.items() if v)
         )
-        + f" a question; written {_per(told, 'write_tokens', episodes, '.0f')} an episode"
-    )
-    phases = ("reset", "write", "settle", "forget")
-    yield f"seconds      attach {_per(told, 'attach_seconds', 1, '.3f')}; an episode: " + ", ".join(
-        f"{phase} {_per(told, f'{phase}_seconds', episodes, '.4f')}" for phase in phases
-    )
-    yield "milliseconds a question: " + ", ".join(
-        f"{phase} {_mean(asked, f'{phase}_seconds', 1e3, '.3f')}" for phase in ("read", "embed", "generate")
-    )
-    yield (
-        f"bytes        held at most {_most(told, 'size_bytes')}; resident peak {_most(asked, 'peak_rss_bytes')}, "
-        f"device peak {_most(asked, 'peak_device_bytes')}"
-    )
+    peaks = {"held": "size_bytes", "resident": "peak_rss_bytes", "on the device": "peak_device_bytes"}
+    most = {name: _values([*told, *asked], column) for name, column in peaks.items()}
+    table.add_row("bytes at most", ", ".join(f"{name} {max(values):,.0f}" for name, values in most.items() if values))
+    return table
 
 
 def _values(rows: Iterable[Costs], column: str) -> list[float]:
     return [value for row in rows if (value := row.get(column)) is not None]
-
-
-def _mean(rows: Iterable[Costs], column: str, scale: float, style: str) -> str:
-    values = _values(rows, column)
-    return format(statistics.fmean(values) * scale, style) if values else "-"
-
-
-def _per(rows: Iterable[Costs], column: str, parts: int, style: str) -> str:
-    values = _values(rows, column)
-    return format(sum(values) / parts, style) if values else "-"
-
-
-def _most(rows: Iterable[Costs], column: str) -> str:
-    values = _values(rows, column)
-    return f"{max(values):,.0f}" if values else "-"
