@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from memory_bench.config import build, choices, compose
+from memory_bench.config import build, compose
 from memory_bench.contracts import Embedder
 from memory_bench.embedders import minilm
 from memory_bench.embedders.hashing import Hashing
 from memory_bench.errors import BadInput, Unavailable
 
+FOLDER = Path(__file__).parent.parent / "conf" / "embedder"
+EMBEDDERS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 TEXTS = [
     "The access code of gate 17 is 4411",
     "",
@@ -30,7 +32,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=choices("embedder"))
+@pytest.fixture(scope="module", params=EMBEDDERS)
 def embedder(request: pytest.FixtureRequest) -> Embedder:
     """Every embedder of `conf/embedder`."""
     cell = compose(["+task=needle", "+memory=exact", f"embedder={request.param}"])
@@ -152,8 +154,7 @@ def test_minilm_refuses_an_empty_batch() -> None:
         minilm.MiniLM(batch_size=0)
 
 
-@pytest.mark.parametrize("name", choices("embedder"))
+@pytest.mark.parametrize("name", EMBEDDERS)
 def test_its_first_comment_says_what_it_is(name: str) -> None:
-    path = Path(__file__).parent.parent / "conf" / "embedder" / f"{name}.yaml"
-    assert path.read_text().startswith("# ")
-    assert "_target_" in OmegaConf.load(path)
+    assert (FOLDER / f"{name}.yaml").read_text().startswith("# ")
+    assert "_target_" in OmegaConf.load(FOLDER / f"{name}.yaml")

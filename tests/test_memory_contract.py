@@ -6,19 +6,20 @@ that works inside the model refuses a reader without a model, and is then asked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from memory_bench.config import build, choices, compose
+from memory_bench.config import build, compose
 from memory_bench.contracts import Memory, Reader
 from memory_bench.errors import BadInput
-from memory_bench.types import Completion, Event, Passage, Query
+from memory_bench.types import Event, Passage, Query
+from tests.stubs import StubReader
 
 FOLDER = Path(__file__).parent.parent / "conf" / "memory"
 QUESTION = Query("What is the access code of gate 17?", budget_tokens=4096)
@@ -32,34 +33,6 @@ OTHERS = [
 ]
 
 
-class SilentReader:
-    """A reader without a model: what a memory that works through the context is handed."""
-
-    style: Literal["cloze", "chat"] = "cloze"
-    window_tokens = 8192
-
-    def generate(self, prompts: Sequence[str]) -> list[Completion]:
-        return [Completion("", 0, 0) for _ in prompts]
-
-    def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:  # noqa: ARG002
-        return [0.0 for _ in continuations]
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
-    def mark(self) -> object | None:
-        return None
-
-    def seconds_between(self, start: object | None, end: object | None) -> float | None:  # noqa: ARG002
-        return None
-
-    def peak_device_bytes(self) -> int | None:
-        return None
-
-    def identity(self) -> Mapping[str, str]:
-        return {}
-
-
 def settings(name: str) -> dict[str, Any]:
     """Return what the YAML of a memory says, wherever its package directive puts it."""
     file = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml"))
@@ -67,7 +40,7 @@ def settings(name: str) -> dict[str, Any]:
     return dict(file.get("memory", file))
 
 
-MEMORIES = choices("memory")
+MEMORIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 FINDING = [name for name in MEMORIES if settings(name).get("claims", {}).get("finds", True)]
 BOUNDED = [name for name in MEMORIES if "top_k" in settings(name)]
 DURABLE = [name for name in MEMORIES if settings(name).get("claims", {}).get("durable", False)]
@@ -114,7 +87,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         memory: Memory = build(cell, "memory", **shared)
         made.append(memory)
         try:
-            return Attached(memory, memory.attach(SilentReader()))
+            return Attached(memory, memory.attach(StubReader()))
         except BadInput:
             return Attached(memory, memory.attach(request.getfixturevalue("bundled_reader")))
 
