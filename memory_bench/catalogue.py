@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 
 from memory_bench import provenance
-from memory_bench.requirements import missing
+from memory_bench.config import missing_requirement
 
 GROUPS = ("task", "memory", "reader", "embedder")
 TOLD = ("memory-bench-suite", "torch", "numpy", "hydra-core")
@@ -32,7 +32,7 @@ def entries(group: str) -> Iterator[Entry]:
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
-            reasons = filter(None, map(missing, _requires(yaml.safe_load(text), group)))
+            reasons = filter(None, map(missing_requirement, _requires(yaml.safe_load(text), group)))
             yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
 
 

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +26,9 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from packaging.requirements import Requirement
 
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.requirements import missing
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
 WITHOUT_DEFAULT = ("task", "memory")
@@ -102,13 +103,28 @@ def build(cell: Cell, part: str, **given: object) -> Any:
     Raises Unavailable where a distribution that it needs is not installed, BadInput where it refuses its arguments.
     """
     for requirement in cell.requires.get(part, ()):
-        if reason := missing(requirement):
+        if reason := missing_requirement(requirement):
             raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
     try:
         return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **given)
     except InstantiationException as error:
         # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
         raise _root(error) from None
+
+
+def missing_requirement(requirement: str) -> str | None:
+    """Return what is wrong with a requirement such as `bm25s>=0.2`, with the line that mends it; None if it is met.
+
+    Asks metadata only: nothing is imported.
+    """
+    wanted = Requirement(requirement)
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return f"{wanted.name} is not installed: pip install '{requirement}'"
+    if wanted.specifier.contains(found, prereleases=True):
+        return None
+    return f"{wanted.name} {found} is installed: pip install '{requirement}'"
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
