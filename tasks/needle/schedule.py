@@ -4,11 +4,11 @@
 the remaining slots: each then meets many haystacks (intervals are clustered by episode), and kinds are compared within
 the same haystacks. With 6 kinds, 100 episodes of 4 questions: multi 68, the others 66 or 67.
 
-    episode   0            1            2            3            4       5
-    slot 0    lexical      absent       updated      boilerplate  multi   paraphrase
-    slot 1    paraphrase   lexical      absent       updated      multi   lexical
-    slot 2    boilerplate  paraphrase   lexical      absent       multi   absent
-    slot 3    updated      boilerplate  paraphrase   lexical      multi   updated      ...
+    episode   0            1            2            3            4      5
+    slot 0    lexical      absent       updated      boilerplate  multi  paraphrase
+    slot 1    paraphrase   lexical      absent       updated      multi  boilerplate
+    slot 2    boilerplate  paraphrase   lexical      absent       multi  updated
+    slot 3    updated      boilerplate  paraphrase   lexical      multi  absent        ...
 
 Within a kind, wordings alternate (lexical is never reworded, paraphrase always), and depths and value types are dealt
 like cards: all of them once, in an order drawn from the seed, then again.

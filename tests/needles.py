@@ -1,0 +1,39 @@
+"""What the tests of the needle task share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import memory_bench
+from memory_bench.types import Episode, Event, Question
+from tasks.needle import Needle
+
+ROOT = Path(memory_bench.__file__).parent.parent
+
+
+def needle(**options: Any) -> Needle:
+    """Return the task as conf/task/needle.yaml has it, with some options changed."""
+    defaults = yaml.safe_load((ROOT / "conf" / "task" / "needle.yaml").read_text())
+    del defaults["_target_"]
+    return Needle(**{**defaults, **options})
+
+
+def events(episode: Episode) -> list[Event]:
+    return [step for step in episode.steps if isinstance(step, Event)]
+
+
+def questions(episode: Episode) -> list[Question]:
+    return [step for step in episode.steps if isinstance(step, Question)]
+
+
+def texts(episode: Episode) -> dict[str, str]:
+    return {event.id: event.text for event in events(episode)}
+
+
+def digest(episodes: Iterable[Episode]) -> str:
+    return hashlib.sha256(repr(list(episodes)).encode()).hexdigest()

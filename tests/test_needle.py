@@ -1,0 +1,320 @@
+"""The needle task: what every episode obeys, and what the haystack and the questions are like as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from memory_bench.types import UNKNOWN, Episode, Question
+from tasks.needle import Needle
+from tasks.needle.schedule import KINDS, Schedule, deal
+from tasks.needle.templates import Relation, Wording
+from tests.needles import ROOT, digest, events, needle, questions, texts
+
+WORD = re.compile(r"\w+")
+
+
+@cache
+def hundred() -> tuple[Episode, ...]:
+    """The cell that is published: 100 episodes of 4 questions."""
+    return tuple(needle(episodes=100).episodes(0))
+
+
+def all_questions() -> list[tuple[Episode, Question]]:
+    return [(episode, question) for episode in hundred() for question in questions(episode)]
+
+
+COLOUR = Relation(
+    "colour",
+    ("digits", "words"),
+    tuple(Wording(f"{word} {{entity}} glows", f"How does {word} {{entity}} glow?") for word in ("Zub", "Zob", "Zab")),
+    tuple(Wording(f"{word} {{entity}} shines", f"How does {word} {{entity}} shine?") for word in ("Pif", "Paf", "Puf")),
+)
+
+
+def test_the_example_of_an_updated_fact_in_a_haystack_of_two_words(tmp_path: Path) -> None:
+    hay = tmp_path / "hay.txt"
+    hay.write_text("hay straw. " * 500)
+    task = needle(
+        haystack=str(hay), kinds=["updated"], episodes=1, questions=1, distractors=0, boilerplate=0, length_tokens=256,
+        reworded=0, value_types=["digits"], templates=[COLOUR],
+    )  # fmt: skip
+    (episode,) = task.episodes(7)
+    (question,) = questions(episode)
+    (new,), (old,) = ([texts(episode)[id] for id in ids] for ids in (question.evidence, question.stale))
+    assert question.cloze in new
+    assert question.cloze in old
+    assert re.search(rf" {re.escape(question.cloze)} {question.answers[0]}\. ", new)
+    assert new.replace(f"{question.cloze} {question.answers[0]}.", "").split()[:2] in (
+        ["hay", "straw."],
+        ["straw.", "hay"],
+    )
+    assert [event.time for event in events(episode)] == [0, 1, 2, 3]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    length_tokens=st.integers(900, 3000),
+    chunk_tokens=st.sampled_from([56, 64, 100]),
+    boilerplate=st.floats(0, 1),
+    distractors=st.integers(0, 4),
+    reworded=st.floats(0, 1),
+    kinds=st.lists(st.sampled_from(KINDS), min_size=1, unique=True),
+)
+def test_every_episode_obeys_the_laws(
+    seed: int,
+    length_tokens: int,
+    chunk_tokens: int,
+    boilerplate: float,
+    distractors: int,
+    reworded: float,
+    kinds: list[str],
+) -> None:
+    if chunk_tokens == 100:
+        length_tokens *= 2  # blocks take chunks, and there must be enough of them
+    task = needle(
+        length_tokens=length_tokens, chunk_tokens=chunk_tokens, boilerplate=boilerplate, distractors=distractors,
+        reworded=reworded, kinds=kinds, episodes=2,
+    )  # fmt: skip
+    for episode in task.episodes(seed):
+        obeys_laws_of_events(episode, task, chunk_tokens, length_tokens)
+        for question in questions(episode):
+            obeys_laws_of_questions(question, episode)
+
+
+def obeys_laws_of_events(episode: Episode, task: Needle, chunk_tokens: int, length_tokens: int) -> None:
+    told = events(episode)
+    sizes = [len(task.tokenizer.encode(event.text).ids) for event in told]
+    assert max(sizes) <= chunk_tokens
+    assert abs(sum(sizes) - length_tokens) < 0.06 * length_tokens + chunk_tokens
+    assert all(event.text == " ".join(event.text.split()) for event in told)
+    assert [event.time for event in told] == list(range(len(told)))
+    assert len({event.id for event in told}) == len(told)
+    assert all(re.fullmatch("[0-9a-f]{16}", event.id) for event in told)
+    assert episode.steps[: len(told)] == tuple(told)  # everything is told before anything is asked
+
+
+def obeys_laws_of_questions(question: Question, episode: Episode) -> None:
+    held, (answer,) = texts(episode), question.answers
+    assert question.cloze == question.cloze.rstrip()
+    assert question.evidence <= held.keys()
+    assert question.stale <= held.keys()
+    if question.tags["kind"] == "absent":
+        assert (answer, question.evidence, question.stale) == (UNKNOWN, frozenset(), frozenset())
+        return
+    assert {id for id, text in held.items() if answer.casefold() in text.casefold()} == question.evidence
+    assert answer.casefold() not in f"{question.cloze} {question.query.text}".casefold()
+    assert len(question.evidence) == 1
+    assert len(question.stale) == (question.tags["kind"] == "updated")
+    order = [event.id for event in events(episode)]
+    assert all(order.index(old) < order.index(new) for old, new in product(question.stale, question.evidence))
+    if question.tags["wording"] == "event":
+        assert f"{question.cloze} {answer}." in held[min(question.evidence)]
+        assert question.tags["ngram_covered"] == "true"
+        assert all(question.cloze in held[old] for old in question.stale)
+    else:
+        assert not any(question.cloze in text for text in held.values())
+
+
+def test_the_needles_of_a_multi_episode_share_a_template_and_stand_in_different_chunks() -> None:
+    multi = [episode for episode in hundred() if questions(episode)[0].tags["kind"] == "multi"]
+    assert len(multi) == 17
+    for episode in multi:
+        asked = questions(episode)
+        assert {question.tags["kind"] for question in asked} == {"multi"}
+        assert len({id for question in asked for id in question.evidence}) == 4
+        assert len({question.tags["value_type"] for question in asked}) == 1
+
+
+def test_kinds_wordings_depths_and_value_types_are_balanced() -> None:
+    tags = [question.tags for _, question in all_questions()]
+    kinds = Counter(tag["kind"] for tag in tags)
+    assert kinds == {"multi": 68, "lexical": 67, "paraphrase": 67, "boilerplate": 66, "updated": 66, "absent": 66}
+    wordings = Counter((tag["kind"], tag["wording"]) for tag in tags)
+    assert wordings["lexical", "event"] == wordings["paraphrase", "reworded"] == 67
+    assert all(wordings[kind, "event"] == wordings[kind, "reworded"] for kind in KINDS[2:])
+    for kind in KINDS:
+        types = Counter(tag["value_type"] for tag in tags if tag["kind"] == kind)
+        assert max(types.values()) - min(types.values()) <= (4 if kind == "multi" else 1)
+    depths = Counter(tag["depth"] for tag in tags if tag["kind"] != "absent")
+    assert sorted(depths) == [f"{depth / 10:.2f}" for depth in range(11)]
+    assert stats.chisquare(list(depths.values())).pvalue > 0.5  # dealt, not drawn: flatter than chance
+
+
+def test_ten_episodes_ask_every_kind_in_both_wordings() -> None:
+    tags = [question.tags for episode in needle().episodes(0) for question in questions(episode)]
+    assert len(tags) == 40
+    assert {tag["kind"] for tag in tags} == set(KINDS)
+    assert Counter(tag["wording"] for tag in tags) == {"event": 20, "reworded": 20}
+
+
+def test_the_schedule_is_the_one_in_its_docstring() -> None:
+    schedule = Schedule(10, 4, KINDS, 0.5, 11, ["digits"])
+    assert [[plan.kind[:3] for plan in schedule.plans(0, episode)] for episode in range(6)] == [
+        ["lex", "par", "boi", "upd"],
+        ["abs", "lex", "par", "boi"],
+        ["upd", "abs", "lex", "par"],
+        ["boi", "upd", "abs", "lex"],
+        ["mul"] * 4,
+        ["par", "boi", "upd", "abs"],
+    ]
+
+
+@given(cards=st.integers(1, 20), seed=st.integers(0, 1000))
+def test_each_lap_deals_every_card_once(cards: int, seed: int) -> None:
+    turns = [deal(cards, turn, (seed,)) for turn in range(2 * cards)]
+    assert sorted(turns[:cards]) == sorted(turns[cards:]) == list(range(cards))
+
+
+@given(share=st.floats(0, 1), turns=st.integers(1, 200))
+def test_the_share_of_reworded_questions_is_kept_to_within_one(share: float, turns: int) -> None:
+    schedule = Schedule(1, 1, ["absent"], share, 1, ["digits"])
+    reworded = sum(schedule.plan(0, "absent", turn, turn).reworded for turn in range(turns))
+    assert abs(reworded - share * turns) < 1
+
+
+def test_evidence_cannot_be_told_from_hay_by_length_place_or_id() -> None:
+    tokenizer = needle().tokenizer
+    evidence: list[tuple[int, float, int]] = []
+    hay: list[tuple[int, float, int]] = []
+    for episode in hundred():
+        gold = {id for question in questions(episode) for id in question.evidence}
+        for at, event in enumerate(events(episode)):
+            row = (len(tokenizer.encode(event.text).ids), at / len(events(episode)), int(event.id, 16))
+            (evidence if event.id in gold else hay).append(row)
+    for column in range(3):
+        ours, theirs = ([row[column] for row in rows] for rows in (evidence, hay))
+        assert stats.ks_2samp(ours, theirs).pvalue > 0.05
+    places, ids = zip(*((place, id) for _, place, id in evidence + hay), strict=True)
+    assert stats.spearmanr(places, ids).pvalue > 0.05
+
+
+def test_a_pattern_for_values_does_not_find_the_needle() -> None:
+    patterns = {"digits": r"\b\d{7}\b", "date": r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b"}
+    for episode, question in all_questions():
+        pattern = patterns.get(question.tags["value_type"])
+        found = {hit for text in texts(episode).values() for hit in re.findall(pattern or "$^", text)}
+        if pattern and question.evidence:
+            assert question.answers[0] in found
+            assert len(found) >= 6  # the needle, four distractors and a remark
+
+
+def test_words_in_common_find_lexical_needles_and_few_others() -> None:
+    hits: dict[str, list[bool]] = {}
+    for episode, question in all_questions():
+        if question.evidence:
+            key = question.tags["kind"] if question.tags["kind"] != "boilerplate" else question.tags["wording"]
+            hits.setdefault(key, []).append(best_overlap(episode, question) in question.evidence)
+    rate = {key: float(np.mean(values)) for key, values in hits.items()}
+    assert rate["lexical"] > 0.8
+    assert rate["event"] > 0.8  # boilerplate asked in the words of its slot
+    assert rate["paraphrase"] < 0.5
+    assert rate["reworded"] < 0.6  # boilerplate asked in other words: the entity stands in three of its blocks
+    assert rate["updated"] < 0.5  # the old version has the same words
+
+
+def best_overlap(episode: Episode, question: Question) -> str:
+    """Return the event that shares the most words with the query, rare words counting more (BM25, b = 0)."""
+    bags = {id: Counter(WORD.findall(text.lower())) for id, text in texts(episode).items()}
+    spread = Counter(word for bag in bags.values() for word in bag)
+    asked = sorted(set(WORD.findall(question.query.text.lower())))
+    weight = {word: np.log(1 + len(bags) / (spread[word] + 0.5)) for word in asked}
+    return max(bags, key=lambda id: sum(weight[word] * bags[id][word] * 2.5 / (bags[id][word] + 1.5) for word in asked))
+
+
+def test_the_dial_makes_the_hay_repeat_itself() -> None:
+    shares = []
+    for boilerplate in (0, 0.5, 0.9):
+        task = needle(boilerplate=boilerplate, episodes=3, length_tokens=8192)
+        shares.append(float(np.mean([redundancy(episode) for episode in task.episodes(0)])))
+    assert shares[0] < 0.02
+    assert shares[1] > shares[0] + 0.1
+    assert shares[2] > shares[1] + 0.1
+
+
+def redundancy(episode: Episode) -> float:
+    """Return the share of 12-word shingles that are repetitions."""
+    words = [event.text.split() for event in events(episode)]
+    shingles = Counter(tuple(text[at : at + 12]) for text in words for at in range(len(text) - 11))
+    return 1 - len(shingles) / sum(shingles.values())
+
+
+def test_the_same_seed_gives_the_same_episodes_in_another_process() -> None:
+    code = "from tests.needles import digest, needle; print(digest(needle().episodes(3)))"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    here = digest(needle().episodes(3))
+    assert told == [here, here]
+    assert list(needle().episodes(4)) != list(needle().episodes(3))
+
+
+def test_an_episode_does_not_depend_on_those_before_it() -> None:
+    task = needle()
+    assert task.episode(5, 3) == list(task.episodes(5))[3]
+
+
+def test_episodes_are_made_one_at_a_time() -> None:
+    endless = needle(episodes=10**6).episodes(0)
+    assert next(endless).id == "needle-0-0000"
+    assert next(endless).id == "needle-0-0001"
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("4411093", 1.0),
+        (" 4411093. ", 1.0),
+        ("４４１１０９３", 1.0),
+        ("441109", 0.0),
+        ("4411093 or so", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_an_answer_is_right_or_wrong(answer: str, score: float) -> None:
+    _, asked = next(pair for pair in all_questions() if pair[1].evidence)
+    question = Question(asked.id, asked.query, asked.cloze, ("4411093",), asked.evidence)
+    assert needle().score(question, answer) == {"exact_match": score}
+
+
+def test_unknown_is_right_where_there_is_nothing_to_find() -> None:
+    _, absent = next(pair for pair in all_questions() if not pair[1].evidence)
+    assert needle().score(absent, "Unknown.") != {"exact_match": 1.0}
+    assert needle().score(absent, " unknown") == {"exact_match": 1.0}
+
+
+def test_other_templates_need_no_other_code() -> None:
+    unseen = [COLOUR, Relation("size", ("digits", "date"), COLOUR.questions, COLOUR.events)]
+    task = needle(templates=unseen)
+    words = {"Zub", "Zob", "Zab", "Pif", "Paf", "Puf"}
+    for episode in task.episodes(0):
+        for question in questions(episode):
+            assert question.cloze.split()[0] in words
+            if question.evidence:
+                assert question.answers[0] in texts(episode)[min(question.evidence)]
+
+
+def test_what_was_read_is_named_by_its_hash() -> None:
+    identity = needle().identity()
+    hashes = {name: value for name, value in identity.items() if name not in ("python", "unicode")}
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in hashes.values())
+    assert {"prose/standard-library", "licences/standard-library", "licences/numpy", "tokenizer"} <= hashes.keys()
+    assert identity["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
