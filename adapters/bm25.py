@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 
 import bm25s
-import numpy as np
 import Stemmer
 
 from memory_bench.contracts import Reader
@@ -74,8 +73,7 @@ class BM25:
         if not words:
             return []
         scores_E = engine.get_scores(words)[: len(newest_first)]
-        hits = np.flatnonzero(scores_E > 0)
-        return ranked([newest_first[hit] for hit in hits], scores_E[hits], query=query, top_k=self._top_k)
+        return ranked(newest_first, scores_E, query=query, top_k=self._top_k, above=0)
 
     def size_bytes(self) -> int:
         """The events, and the index as bm25s holds it: sparse weights and words."""

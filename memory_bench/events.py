@@ -10,6 +10,7 @@ A memory need not use this. It is here so that memories differ in how they searc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,19 @@ def sees(query: Query, event: Event) -> bool:
     return not query.scope or query.scope == event.scope
 
 
-def ranked(newest_first: Sequence[Event], scores: NDArray[np.floating], *, query: Query, top_k: int) -> list[Passage]:
-    """Return the `top_k` best events that the query sees; `scores` [len(newest_first)], higher is better."""
+def ranked(
+    newest_first: Sequence[Event],
+    scores: NDArray[np.floating],
+    *,
+    query: Query,
+    top_k: int,
+    above: float = float("-inf"),
+) -> list[Passage]:
+    """Return the `top_k` best events that the query sees; `scores` [len(newest_first)], those `above` a bound count."""
     best_first = np.argsort(-scores, kind="stable")  # stable: among equals the newest stays first
-    hits = ((newest_first[place], float(scores[place])) for place in best_first)
-    seen = [Passage(event.text, (event.id,), score) for event, score in hits if sees(query, event)]
-    return seen[:top_k]
+    hits = ((newest_first[place], float(scores[place])) for place in best_first[: np.count_nonzero(scores > above)])
+    seen = (Passage(event.text, (event.id,), score) for event, score in hits if sees(query, event))
+    return list(islice(seen, top_k))
 
 
 def checked_top_k(top_k: int) -> int:

@@ -45,7 +45,7 @@ def test_the_size_is_the_utf8_bytes_and_a_time() -> None:
     assert store.size_bytes() == 0
 
 
-@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=12), st.integers(1, 12))
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=60), st.integers(1, 60))
 def test_ranking_is_by_score_then_by_age(scores: list[float], top_k: int) -> None:
     events = [Event(f"{age}", "") for age in range(len(scores))]
     passages = ranked(events, np.array(scores), query=EVERYTHING, top_k=top_k)
@@ -58,6 +58,12 @@ def test_other_scopes_take_no_place_among_the_best() -> None:
     events = [Event("a", "", scope="x"), Event("b", "", scope="y"), Event("c", "", scope="y")]
     passages = ranked(events, np.array([3.0, 2.0, 1.0]), query=Query("?", scope="y"), top_k=2)
     assert [passage.event_ids for passage in passages] == [("b",), ("c",)]
+
+
+def test_a_score_at_the_bound_does_not_count() -> None:
+    events = [Event("a", ""), Event("b", ""), Event("c", "")]
+    passages = ranked(events, np.array([0.0, 0.1, -1.0]), query=EVERYTHING, top_k=3, above=0)
+    assert [passage.event_ids for passage in passages] == [("b",)]
 
 
 def test_a_top_k_below_one_is_refused() -> None:
