@@ -19,8 +19,11 @@ from scipy import stats
 
 from memory_bench.types import UNKNOWN, Episode, Question
 from tasks.needle import Needle
+from tasks.needle.episode import is_clean
+from tasks.needle.facts import Storyteller
+from tasks.needle.layout import Layout
 from tasks.needle.schedule import KINDS, Schedule, deal
-from tasks.needle.templates import Relation, Wording
+from tasks.needle.templates import RELATIONS, Relation, Wording
 from tests.needles import ROOT, digest, events, needle, questions, texts
 
 WORD = re.compile(r"\w+")
@@ -67,7 +70,7 @@ def test_the_example_of_an_updated_fact_in_a_haystack_of_two_words(tmp_path: Pat
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    length_tokens=st.integers(900, 3000),
+    length_tokens=st.integers(1800, 3600),
     chunk_tokens=st.sampled_from([56, 64, 100]),
     boilerplate=st.floats(0, 1),
     distractors=st.integers(0, 4),
@@ -123,7 +126,7 @@ def obeys_laws_of_questions(question: Question, episode: Episode) -> None:
     assert all(order.index(old) < order.index(new) for old, new in product(question.stale, question.evidence))
     if question.tags["wording"] == "event":
         assert f"{question.cloze} {answer}." in held[min(question.evidence)]
-        assert question.tags["ngram_covered"] == "true"
+        assert question.tags["ngram_covered"] == "yes"
         assert all(question.cloze in held[old] for old in question.stale)
     else:
         assert not any(question.cloze in text for text in held.values())
@@ -221,7 +224,7 @@ def test_words_in_common_find_lexical_needles_and_few_others() -> None:
     rate = {key: float(np.mean(values)) for key, values in hits.items()}
     assert rate["lexical"] > 0.8
     assert rate["event"] > 0.8  # boilerplate asked in the words of its slot
-    assert rate["paraphrase"] < 0.5
+    assert rate["paraphrase"] < 0.6
     assert rate["reworded"] < 0.6  # boilerplate asked in other words: the entity stands in three of its blocks
     assert rate["updated"] < 0.5  # the old version has the same words
 
@@ -250,6 +253,46 @@ def redundancy(episode: Episode) -> float:
     words = [event.text.split() for event in events(episode)]
     shingles = Counter(tuple(text[at : at + 12]) for text in words for at in range(len(text) - 11))
     return 1 - len(shingles) / sum(shingles.values())
+
+
+def test_a_value_in_a_second_place_spoils_a_draw() -> None:
+    task, rng = needle(), np.random.default_rng(0)
+    asked = Storyteller(RELATIONS, task.sizes, task.tokenizer, rng).draw(task.schedule.plans(0, 0))
+    layout = Layout(task.sizes, task.tokenizer, rng)
+    layout.lay_out(asked)
+    told = task.fill(layout, rng)
+    assert is_clean(asked, told)
+    gold = next(one.gold for one in asked if one.gold)
+    elsewhere = (gold.chunk + 1) % len(told)
+    assert not is_clean(asked, [text + gold.value.upper() * (at == elsewhere) for at, text in enumerate(told)])
+    assert not is_clean(asked, [text.replace(gold.value, "") for text in told])
+    asked[0].wording = Wording(f"{{entity}} {gold.value}", "?")
+    assert not is_clean(asked, told)
+
+
+def test_names_have_two_to_eight_tokens_and_a_neighbour_differs_in_one_word() -> None:
+    task, rng = needle(), np.random.default_rng(0)
+    draw = Storyteller(RELATIONS, task.sizes, task.tokenizer, rng)
+    named: set[str] = set()
+    lengths = set()
+    for _ in range(200):
+        entity = draw.new_entity(named)
+        near = draw.new_entity(named, near=entity)
+        assert sum(ours != theirs for ours, theirs in zip(str(entity).split(), str(near).split(), strict=True)) == 1
+        lengths |= {len(task.tokenizer.encode(f" {one.name}").ids) for one in (entity, near)}
+    assert {3, 4, 5, 6, 7, 8} <= lengths <= set(range(2, 9))
+    assert len(named) == 400
+
+
+@pytest.mark.parametrize("distractors", [0, 1, 2, 5])
+def test_every_needle_has_the_distractors_that_were_asked_for(distractors: int) -> None:
+    task = needle(distractors=distractors, length_tokens=4096, kinds=["lexical"])
+    (question, *_) = questions(next(task.episodes(0)))
+    rng = np.random.default_rng(1)
+    (one, *_) = Storyteller(RELATIONS, task.sizes, task.tokenizer, rng).draw(task.schedule.plans(0, 0))
+    assert question.tags["distractors"] == str(distractors)
+    assert len(one.distractors) == distractors
+    assert sum(str(one.entity) in fact.sentence for fact in one.distractors) == distractors // 2
 
 
 def test_the_same_seed_gives_the_same_episodes_in_another_process() -> None:

@@ -53,6 +53,12 @@ def test_a_wrong_value_is_named_with_what_was_expected(option: str, value: objec
     assert "\n" not in str(caught.value)
 
 
+def test_templates_must_have_the_values_that_are_asked_for() -> None:
+    wordings = (Wording("{entity} glows", "How does {entity} glow?"),)
+    with pytest.raises(BadInput, match=r"task\.value_types=date: no relation"):
+        needle(templates=[Relation("glow", ("digits", "words"), wordings, wordings)])
+
+
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(BadInput, match="seed=-1: expected a whole number >= 0"):
         needle().episodes(-1)

@@ -50,10 +50,10 @@ def to_question(id: str, asked: Asked, events: Sequence[Event], sizes: Sizes, to
         tags={
             "kind": plan.kind,
             "wording": "reworded" if plan.reworded else "event",
-            "ngram_covered": str(covered).lower(),
+            "ngram_covered": "yes" if covered else "no",
             "depth": depth,
             "length_tokens": str(sizes.length_tokens),
-            "distractors": str(sizes.distractors),
+            "distractors": str(len(asked.distractors)),
             "value_type": plan.value_type,
         },
     )

@@ -118,11 +118,12 @@ class Storyteller:
     ) -> list[Fact]:
         """Return, in turn, the same fact about a neighbour of the entity and another attribute of the entity itself."""
         count = max(self.sizes.distractors, FEWEST_REPEATS if plan.kind == "boilerplate" else 0)
-        near = [self.state(event, self.new_entity(entities, near=entity), plan) for _ in range(ceil(count / 2))]
         others = [one for one in self.templates if one is not relation and plan.value_type in one.values]
+        attributes = count // 2 if others else 0
+        near = [self.state(event, self.new_entity(entities, near=entity), plan) for _ in range(count - attributes)]
         order = self.rng.permutation(len(others))
         # more attributes than relations: an entity then has several values of one, as it does after an update
-        told = [others[order[turn % len(others)]] for turn in range(count - len(near)) if others]
+        told = [others[order[turn % len(others)]] for turn in range(attributes)]
         return near + [self.state(one.events[self.rng.integers(len(one.events))], entity, plan) for one in told]
 
     def new_entity(self, entities: set[str], *, near: Entity | None = None) -> Entity:

@@ -10,15 +10,17 @@ from numpy.random import Generator
 
 KINDS_OF_ENTITY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gate {name}", ("invented", "number")),
-    ("vessel {name}", ("invented", "invented")),
+    ("vessel {name}", ("adjective", "noun")),
     ("station {name}", ("invented", "number")),
     ("depot {name}", ("plain", "invented")),
     ("archive {name}", ("plain", "number")),
     ("laboratory {name}", ("invented", "plain")),
+    ("project {name}", ("noun",)),
+    ("parcel {name}", ("noun", "number")),
     ("the vault of {name}", ("invented", "invented")),
     ("the workshop of {name}", ("invented", "invented")),
 )
-"""How an entity is called, and the parts of its name: invented words, plain words, numbers."""
+"""How an entity is called, and the parts of its name. They are 2 to 8 tokens long."""
 
 
 def words(text: str) -> list[str]:
@@ -97,6 +99,14 @@ def plain(rng: Generator) -> str:
     return pick(PLAIN_WORDS, rng)
 
 
+def adjective(rng: Generator) -> str:
+    return pick(FIRST_WORDS, rng).capitalize()
+
+
+def noun(rng: Generator) -> str:
+    return pick(SECOND_WORDS, rng).capitalize()
+
+
 def seven_digits(rng: Generator) -> str:
     return str(rng.integers(1_000_000, 10_000_000))
 
@@ -113,7 +123,13 @@ def random_uuid(rng: Generator) -> str:
     return str(uuid.UUID(bytes=rng.bytes(16), version=4))
 
 
-WORDS: dict[str, Callable[[Generator], str]] = {"invented": invented, "plain": plain, "number": number}
+WORDS: dict[str, Callable[[Generator], str]] = {
+    "invented": invented,
+    "plain": plain,
+    "adjective": adjective,
+    "noun": noun,
+    "number": number,
+}
 VALUES: dict[str, Callable[[Generator], str]] = {
     "digits": seven_digits,  # 9.0 million
     "words": two_words,  # more than ten thousand

@@ -84,6 +84,9 @@ class Needle:
             raise BadInput(
                 "task.questions=1: multi asks for several needles: task.questions=2, or leave it out of task.kinds"
             )
+        for one in value_types:
+            if not any(one in relation.values for relation in templates):
+                raise BadInput(f"task.value_types={one}: no relation of the templates has such values")
         self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate)
         self.schedule = Schedule(episodes, questions, tuple(kinds), reworded, depths, tuple(value_types))
         self.templates = templates
