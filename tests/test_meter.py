@@ -1,0 +1,182 @@
+"""The ledger: what is timed, what is taken out, what is counted where, and what is null."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from memory_bench.meter import SOURCES, Meter, MeteredReader
+from memory_bench.types import Completion
+from tests.stubs import StubEmbedder, StubReader
+
+LONG = 0.02  # seconds; an edge costs microseconds
+
+
+def wait(seconds: float) -> None:
+    """Spend time on the processor, so that both clocks see it."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+class Device(StubReader):
+    """A reader with a device: a mark is a tick of its clock, one tick is a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ticks = 0.0
+
+    def mark(self) -> object | None:
+        return self.ticks
+
+    def seconds_between(self, start: object | None, end: object | None) -> float | None:
+        assert isinstance(start, float)
+        assert isinstance(end, float)
+        return end - start
+
+    def peak_device_bytes(self) -> int | None:
+        return 4096
+
+
+class SlowEmbedder(StubEmbedder):
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        wait(LONG)
+        return super().embed(texts)
+
+
+def test_a_region_takes_its_time_and_an_empty_one_none() -> None:
+    meter = Meter(StubReader())
+    with meter.region("write") as region:
+        wait(LONG)
+    costs = meter.costs(region)
+    assert costs["write_seconds"] == pytest.approx(LONG, rel=0.5)  # other processes share the cores
+    assert costs["write_cpu_seconds"] is not None
+    assert costs["write_cpu_seconds"] > 0
+    empty = []
+    for _ in range(101):
+        with meter.region("write") as region:
+            pass
+        empty.append(region.seconds)
+    assert float(np.median(empty)) < 1e-6  # without the correction a region costs several microseconds
+    assert min(empty) >= 0.0
+
+
+def test_embedding_is_taken_out_of_the_phase_around_it() -> None:
+    meter = Meter(StubReader())
+    embedder = meter.embedder(SlowEmbedder())
+    with meter.region("write") as region:
+        embedder.embed(["a", "b"])
+        embedder.embed(["c"])
+    costs = meter.costs(region)
+    assert costs["embed_seconds"] is not None
+    assert costs["embed_seconds"] >= 2 * LONG
+    assert costs["write_seconds"] is not None
+    assert costs["write_seconds"] < LONG
+
+
+def test_embedding_that_was_not_needed_cost_nothing_and_no_embedder_costs_null() -> None:
+    meter = Meter(StubReader())
+    with meter.region("write") as region:
+        pass
+    assert meter.costs(region)["embed_seconds"] is None
+    meter.embedder(StubEmbedder())
+    assert meter.costs(region)["embed_seconds"] == 0.0
+
+
+def test_device_seconds_come_from_the_readers_events() -> None:
+    device = Device()
+    meter = Meter(device)
+    embedder = meter.embedder(StubEmbedder())
+    with meter.region("write") as region:
+        device.ticks += 2.0
+        with meter.region("embed"):
+            device.ticks += 0.5
+    costs = meter.costs(region)
+    assert (costs["write_gpu_seconds"], costs["embed_gpu_seconds"]) == (2.0, 0.5)
+    assert meter.peaks()["peak_device_bytes"] == 4096
+    assert meter.sources()["gpu_seconds"]["source"] == "measured"
+    del embedder
+
+
+def test_without_device_events_device_seconds_are_null_with_the_reason() -> None:
+    meter = Meter(StubReader())
+    with meter.region("generate") as region:
+        pass
+    assert meter.costs(region)["generate_gpu_seconds"] is None
+    assert meter.sources()["gpu_seconds"] == {
+        "source": "not available",
+        "why": "the reader's device has no events (it is a CPU)",
+    }
+
+
+def test_calls_that_a_memory_makes_are_counted_in_their_phase() -> None:
+    meter = Meter(StubReader())
+    reader = meter.reader(StubReader())
+    with meter.region("write") as write:
+        reader.generate(["summarise gate 1", "and gate 2 too"])
+    with meter.region("generate") as generate:
+        reader.generate(["gate 1 is"])
+    costs = meter.costs(write, generate)
+    assert (costs["write_prompt_tokens"], costs["write_completion_tokens"]) == (7, 2)
+    assert (costs["prompt_tokens"], costs["completion_tokens"]) == (3, 1)
+
+
+def test_a_reader_around_a_metered_one_is_not_counted_twice() -> None:
+    meter = Meter(StubReader())
+    inner = meter.reader(StubReader())
+
+    class Twice(StubReader):
+        def generate(self, prompts: Sequence[str]) -> list[Completion]:
+            return [inner.generate(prompts)[0] for _ in range(2)][:1]
+
+    with meter.region("generate") as region:
+        meter.reader(Twice()).generate(["gate 1 is"])
+    assert meter.costs(region)["prompt_tokens"] == 6  # two calls of three tokens
+
+
+def test_scored_texts_are_read() -> None:
+    meter = Meter(StubReader())
+    with meter.region("generate") as region:
+        meter.reader(StubReader()).score("gate 1 is", [" a", " b c"])
+    costs = meter.costs(region)
+    assert (costs["prompt_tokens"], costs["completion_tokens"]) == (3 + 1 + 2, 0)
+
+
+def test_a_region_that_was_never_entered_is_null() -> None:
+    meter = Meter(StubReader())
+    assert set(meter.costs(meter.region("read")).values()) == {None}
+
+
+def test_the_resident_peak_belongs_to_a_cell_that_is_alone() -> None:
+    assert (Meter(StubReader()).peaks()["peak_rss_bytes"] or 0) > 1_000_000
+    shared = Meter(StubReader(), alone=False)
+    assert shared.peaks()["peak_rss_bytes"] is None
+    assert "share a process" in shared.sources()["peak_rss_bytes"]["why"]
+
+
+def test_a_metered_reader_is_metered_once_and_shows_what_the_bare_one_has() -> None:
+    class Local(StubReader):
+        model = "weights"
+
+    meter = Meter(StubReader())
+    metered = meter.reader(Local())
+    assert meter.reader(metered) is metered
+    assert metered.model == "weights"
+    copied = copy.copy(metered)
+    assert isinstance(copied, MeteredReader)
+    assert copied.model == "weights"
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = metered.no_such_thing
+
+
+def test_every_column_of_the_ledger_has_a_source() -> None:
+    meter = Meter(StubReader())
+    meter.embedder(StubEmbedder())
+    for phase in ("attach", "reset", "write", "settle", "forget", "read", "generate"):
+        for column in [*meter.costs(meter.region(phase)), *meter.peaks()]:
+            assert any(column.endswith(known) for known in SOURCES), column
