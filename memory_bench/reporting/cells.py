@@ -1,0 +1,116 @@
+"""The measured cells of an experiment: found under results/, or read back from what was published.
+
+A cell is a row of a report. One that was not measured is a row too, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memory_bench import config, records
+from memory_bench.catalogue import entries
+from memory_bench.errors import BadInput
+
+WRITTEN = ("write", "settle")  # what it takes until an episode can be asked
+NOT_PUBLISHED = ("run", "passages")  # a folder of this machine; texts of the hay, many times over
+
+
+PUBLISHED = ("text", "config", "provenance", "reason")  # of a cell, beside its questions
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One cell: what its memory or control is, its resolved options, its questions, or why there are none.
+
+    `questions` has one row a question, as `records.load` gives it, and three columns more: `offered`, how many passages
+    the memory returned; and of the question's episode `episode.write_seconds` (write and settle, embedding apart),
+    `episode.embed_seconds` (meanwhile), `episode.size_bytes` (the most that was held).
+    """
+
+    text: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    questions: pd.DataFrame
+    reason: str | None = None
+
+    def choice(self, part: str) -> str:
+        return str(self.config["choices"][part])
+
+
+def find(experiment: str, overrides: Sequence[str] = ()) -> list[Measured]:
+    """Return the cells of an experiment in its order, each from its latest finished run.
+
+    Raises BadInput for an experiment that does not exist, or where no cell of it was run at all.
+    """
+    wanted = [config.compose(cell) for cell in config.expand([f"+experiment={experiment}", *overrides])]
+    found = [_measured(cell, experiment) for cell in wanted]
+    if all(cell.reason is not None for cell in found):
+        raise BadInput(f"no cell of experiment {experiment!r} has a finished run; type {_command(experiment)}")
+    return found
+
+
+def save(cells: Sequence[Measured], folder: Path, experiment: str) -> None:
+    """Write NAME.parquet (the questions of all cells) and NAME.json (their options and where they were measured)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = [cell.questions.assign(cell=number) for number, cell in enumerate(cells) if cell.reason is None]
+    together = pd.concat([_without_empty(table) for table in tables], ignore_index=True)
+    together.drop(columns=list(NOT_PUBLISHED)).to_parquet(folder / f"{experiment}.parquet", compression="zstd")
+    facts = [{key: getattr(cell, key) for key in PUBLISHED} for cell in cells]
+    text = json.dumps({"experiment": experiment, "cells": facts}, indent=1, ensure_ascii=False)
+    (folder / f"{experiment}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path, experiment: str) -> list[Measured]:
+    """Return the cells that `save` wrote. Raises BadInput where there are none."""
+    files = [folder / f"{experiment}.parquet", folder / f"{experiment}.json"]
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise BadInput(f"experiment {experiment!r} was not published: no {', '.join(missing)}; type --publish first")
+    together = pd.read_parquet(files[0])
+    facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
+    return [Measured(questions=together[together["cell"] == number], **fact) for number, fact in enumerate(facts)]
+
+
+def _measured(cell: config.Cell, experiment: str) -> Measured:
+    text = _text(cell.config["choices"])
+    runs = records.runs(cell.results, config=cell.config)
+    if finished := [run for run in runs if run.finished]:
+        return Measured(text, cell.config, finished[0].provenance, _questions(finished[0]))
+    reason = f"no result: {runs[0].why}" if runs else f"not run: {_command(experiment)}"
+    return Measured(text, cell.config, {}, pd.DataFrame(), reason)
+
+
+def _text(choices: Mapping[str, str]) -> str:
+    group = "memory" if choices["control"] == "none" else "control"
+    texts = {entry.name: entry.text for entry in entries(group)}
+    return texts.get(choices[group], "")  # a choice need not be a file: programs can register their own
+
+
+def _questions(run: records.Run) -> pd.DataFrame:
+    questions = records.load(run.folder)
+    operations = records.load_operations(run.folder)
+    written = operations[operations["operation"].isin(WRITTEN)]
+    own_seconds = [row[f"costs.{row['operation']}_seconds"] for row in written.to_dict("records")]
+    episodes = written.assign(own_seconds=own_seconds).groupby("episode")
+    # an episode in which nothing was written (a control) is not among them, and its figures stay null
+    sums = {
+        "episode.write_seconds": episodes["own_seconds"].sum(),
+        "episode.embed_seconds": episodes["costs.embed_seconds"].sum(min_count=1),
+        "episode.size_bytes": episodes["costs.size_bytes"].max(),
+    }
+    questions["offered"] = questions["passages"].map(len)
+    return questions.join(pd.DataFrame(sums), on="episode")
+
+
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Drop columns that hold nothing in this cell: they come back as nulls, without deciding a column's type."""
+    return table.dropna(axis="columns", how="all")
+
+
+def _command(experiment: str) -> str:
+    return f"python -m memory_bench -m +experiment={experiment}"

@@ -1,0 +1,64 @@
+"""Reports of committed experiments, from records only.
+
+python -m memory_bench report +experiment=NAME                    print the tables of the finished cells
+python -m memory_bench report +experiment=NAME --publish          and keep report and records in the repository
+python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from memory_bench.errors import BadInput
+
+PUBLISHED = Path("results/published")
+REPORTS = Path("reports")
+FLAGS = {"--publish", "--from-published"}
+DONE = 0
+
+
+def main(argv: list[str]) -> int:
+    """Print a report. Raises BadInput for what is not an experiment, and where nothing was measured or published."""
+    if argv in (["-h"], ["--help"]):
+        print(__doc__)
+        return DONE
+    flags, experiment, overrides = _parse(argv)
+    from memory_bench.reporting import cells, markdown  # pandas and SciPy take a second: a misspelt line does not
+
+    again = "--from-published" in flags
+    found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
+    report = markdown.render(found, experiment=experiment)
+    if "--publish" in flags:
+        cells.save(found, PUBLISHED, experiment)
+        REPORTS.mkdir(exist_ok=True)
+        (REPORTS / f"{experiment}.md").write_text(report, encoding="utf-8")
+        _show_in(Path("README.md"), experiment, report)
+    print(report, end="")
+    return DONE
+
+
+def insert(text: str, experiment: str, report: str) -> str:
+    """Return a page with the report between its two markers; a page without markers comes back as it is."""
+    start, end = f"<!-- report {experiment} -->\n", f"<!-- end of report {experiment} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    return f"{before}{start}{report}{end}{after}" if found and closed else text
+
+
+def _parse(argv: Sequence[str]) -> tuple[set[str], str, list[str]]:
+    flags = {argument for argument in argv if argument.startswith("-")}
+    if unknown := flags - FLAGS:
+        raise BadInput(f"{' '.join(sorted(unknown))}: no such flag of report; there are {', '.join(sorted(FLAGS))}")
+    if flags == FLAGS:
+        raise BadInput("--publish writes what was measured and --from-published reads it back: type one of them")
+    overrides = [argument for argument in argv if argument not in flags]
+    named = [argument for argument in overrides if argument.startswith("+experiment=")]
+    if len(named) != 1:
+        raise BadInput(f"report takes one experiment, got {argv}; type: report +experiment=NAME")
+    return flags, named[0].partition("=")[2], [override for override in overrides if override not in named]
+
+
+def _show_in(page: Path, experiment: str, report: str) -> None:
+    if page.exists():
+        page.write_text(insert(page.read_text(encoding="utf-8"), experiment, report), encoding="utf-8")
