@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -116,7 +116,7 @@ class Writer:
     def write(self, row: Operation | Record) -> None:
         """Append one row. One that does not fit the disk leaves nothing of itself behind."""
         file = self._rows[type(row)]
-        left = memoryview(json.dumps(asdict(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        left = memoryview(json.dumps(vars(row), ensure_ascii=False, allow_nan=False).encode() + b"\n")
         start = file.tell()
         with self._one_line_of_trouble():
             try:

@@ -1,0 +1,45 @@
+"""What the runner and the meter cost by themselves: at most 200 us a question, rows written to disk included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from memory_bench import runner
+from memory_bench.meter import Meter
+from memory_bench.records import Writer
+from tests.stubs import StubMemory, StubReader, StubTask
+
+CONFIG = {"choices": {"task": "stub", "memory": "stub"}}
+BOUND_SECONDS_A_QUESTION = 200e-6
+
+
+def test_runner_and_meter(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    reader = StubReader()
+    task = StubTask(episodes=50, facts=3)
+    meter = Meter(reader)
+    options = runner.Options(seed=0, budget_tokens=256, answer_tokens=8, limit=None, write_batch=32)
+
+    def run() -> int:
+        rows = runner.run(
+            task,
+            StubMemory(),
+            reader,
+            control=runner.Control(writes=True, packs_evidence=False),
+            options=options,
+            meter=meter,
+        )
+        with Writer(tmp_path / "stub" / "stub" / "run", config=CONFIG, provenance={}) as writer:
+            for row in rows:
+                writer.write(row)
+            writer.finish()
+        return writer.questions
+
+    questions = benchmark(run)
+    assert questions == 200
+    assert benchmark.stats is not None
+    # the fastest round: what else runs on the machine only ever adds
+    seconds = benchmark.stats.stats.min / questions
+    benchmark.extra_info["microseconds_a_question"] = seconds * 1e6
+    assert seconds <= BOUND_SECONDS_A_QUESTION
