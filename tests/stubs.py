@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -147,10 +148,9 @@ def _words(text: str) -> frozenset[str]:
 
 def _answer(prompt: str) -> str:
     *context, asked = prompt.split("\n")
-    words = asked.split()
-    gate = words[[word.lower() for word in words].index("gate") + 1].strip("?")
+    named = re.search(r"[Gg]ate (\d+)", asked)
     for line in reversed(context):
-        if f"gate {gate} is" in line:
+        if named and f"gate {named[1]} is" in line:
             return line.split()[-1]
     return UNKNOWN
 
