@@ -70,10 +70,10 @@ def test_the_example_of_an_updated_fact_in_a_haystack_of_two_words(tmp_path: Pat
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    length_tokens=st.integers(1800, 3600),
+    length_tokens=st.integers(2048, 4096),
     chunk_tokens=st.sampled_from([56, 64, 100]),
     boilerplate=st.floats(0, 1),
-    distractors=st.integers(0, 4),
+    distractors=st.integers(0, 6),
     reworded=st.floats(0, 1),
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, unique=True),
 )
@@ -212,7 +212,7 @@ def test_a_pattern_for_values_does_not_find_the_needle() -> None:
         found = {hit for text in texts(episode).values() for hit in re.findall(pattern or "$^", text)}
         if pattern and question.evidence:
             assert question.answers[0] in found
-            assert len(found) >= 6  # the needle, four distractors and a remark
+            assert len(found) >= 8  # the needle, six distractors and a remark
 
 
 def test_words_in_common_find_lexical_needles_and_few_others() -> None:
@@ -225,7 +225,7 @@ def test_words_in_common_find_lexical_needles_and_few_others() -> None:
     assert rate["lexical"] > 0.8
     assert rate["event"] > 0.8  # boilerplate asked in the words of its slot
     assert rate["paraphrase"] < 0.6
-    assert rate["reworded"] < 0.6  # boilerplate asked in other words: the entity stands in three of its blocks
+    assert rate["reworded"] < 0.6  # boilerplate asked in other words: the entity stands in five of its blocks
     assert rate["updated"] < 0.5  # the old version has the same words
 
 
@@ -292,7 +292,7 @@ def test_every_needle_has_the_distractors_that_were_asked_for(distractors: int) 
     (one, *_) = Storyteller(RELATIONS, task.sizes, task.tokenizer, rng).draw(task.schedule.plans(0, 0))
     assert question.tags["distractors"] == str(distractors)
     assert len(one.distractors) == distractors
-    assert sum(str(one.entity) in fact.sentence for fact in one.distractors) == distractors // 2
+    assert sum(str(one.entity) in fact.sentence for fact in one.distractors) == distractors * 2 // 3
 
 
 def test_the_same_seed_gives_the_same_episodes_in_another_process() -> None:

@@ -116,10 +116,11 @@ class Storyteller:
     def draw_distractors(
         self, plan: Plan, relation: Relation, event: Wording, entity: Entity, entities: set[str]
     ) -> list[Fact]:
-        """Return, in turn, the same fact about a neighbour of the entity and another attribute of the entity itself."""
+        """Return neighbours of the entity with the same fact (a third), and other attributes of the entity itself."""
         count = max(self.sizes.distractors, FEWEST_REPEATS if plan.kind == "boilerplate" else 0)
         others = [one for one in self.templates if one is not relation and plan.value_type in one.values]
-        attributes = count // 2 if others else 0
+        # attributes are the more: only when they fill the budget must a memory tell one attribute from another
+        attributes = count - ceil(count / 3) if others else 0
         near = [self.state(event, self.new_entity(entities, near=entity), plan) for _ in range(count - attributes)]
         order = self.rng.permutation(len(others))
         # more attributes than relations: an entity then has several values of one, as it does after an update

@@ -17,16 +17,16 @@ from memory_bench.errors import BadInput
 from memory_bench.metrics import exact_match
 from memory_bench.types import Episode, Question
 from tasks.needle.episode import is_clean, to_episode
-from tasks.needle.facts import LayoutError, Sizes, Storyteller
+from tasks.needle.facts import Asked, LayoutError, Sizes, Storyteller
 from tasks.needle.hay import ExhaustedError, boilerplate_words, prose_words
 from tasks.needle.layout import Layout
 from tasks.needle.names import VALUES
-from tasks.needle.schedule import KINDS, Schedule
+from tasks.needle.schedule import KINDS, Plan, Schedule
 from tasks.needle.sources import Library, licence_texts, python_prose, user_haystack
 from tasks.needle.templates import RELATIONS, Relation
 
 BUNDLED_TOKENIZER: Final = Path(memory_bench.__file__).parent / "readers" / "weights" / "tokenizer.json"
-DRAWS = 50  # of one episode, before it is said that its facts do not fit
+DRAWS = 200  # of one episode, before it is said that it cannot be had
 
 
 class Needle:
@@ -37,7 +37,7 @@ class Needle:
     episodes        each with a haystack of its own
     questions       an episode
     kinds           which, see tasks.needle; equally often
-    distractors     for each needle: neighbours of its entity and other attributes of it
+    distractors     for each needle: a third are neighbours of its entity, the rest other attributes of it
     boilerplate     in [0, 1]: share of the hay that is licence text
     value_types     of the answers: digits, words, date, uuid; equally often
     reworded        in [0, 1]: share of questions worded otherwise than the needle (lexical never, paraphrase always)
@@ -95,7 +95,13 @@ class Needle:
         self.haystack = haystack
         self.prose: Library = user_haystack(Path(haystack)) if haystack else python_prose()
         self.licences: Library = licence_texts()
-        self.episode(0, 0)  # what does not fit is said now, before anything is measured
+        self.check_that_it_fits()
+
+    def check_that_it_fits(self) -> None:
+        """Try every mix of kinds now: what does not fit is said before anything is measured."""
+        for number in range(min(self.schedule.episodes, len(KINDS))):
+            self.lay_out(self.schedule.plans(0, number), Generator(PCG64(SeedSequence([0, number]))))
+        self.episode(0, 0)
 
     def identity(self) -> Mapping[str, str]:
         """Return one sha256 for every collection of sources (over names and digests of its files), and the versions."""
@@ -114,21 +120,26 @@ class Needle:
         return (self.episode(seed, number) for number in range(self.schedule.episodes))
 
     def episode(self, seed: int, number: int) -> Episode:
-        """Draw until the facts fit and no value stands anywhere else. Raises BadInput where that does not happen."""
+        """Draw until no value stands in a second place. Raises BadInput where that does not happen."""
         rng = Generator(PCG64(SeedSequence([seed, number])))
         plans = self.schedule.plans(seed, number)
-        reason = "the hay holds every value that was drawn; give another text"
+        for _ in range(DRAWS):
+            asked, layout = self.lay_out(plans, rng)
+            texts = self.fill(layout, rng)
+            if is_clean(asked, texts):
+                return to_episode(f"needle-{seed}-{number:04d}", asked, texts, self.sizes, self.tokenizer, rng)
+        raise BadInput(f"task.haystack={self.haystack or 'null'}: holds the values that are drawn; give another text")
+
+    def lay_out(self, plans: Sequence[Plan], rng: Generator) -> tuple[list[Asked], Layout]:
+        """Draw until everything that is told fits into the chunks. Raises BadInput where that does not happen."""
         for _ in range(DRAWS):
             try:
                 asked = Storyteller(self.templates, self.sizes, self.tokenizer, rng).draw(plans)
                 layout = Layout(self.sizes, self.tokenizer, rng)
                 layout.lay_out(asked)
+                return asked, layout
             except LayoutError as error:
-                reason = str(error)
-                continue
-            texts = self.fill(layout, rng)
-            if is_clean(asked, texts):
-                return to_episode(f"needle-{seed}-{number:04d}", asked, texts, self.sizes, self.tokenizer, rng)
+                reason = error
         raise BadInput(
             f"task.length_tokens={self.sizes.length_tokens} task.chunk_tokens={self.sizes.chunk_tokens} "
             f"task.questions={self.schedule.questions} task.distractors={self.sizes.distractors}: {reason}"
