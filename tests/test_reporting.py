@@ -1,0 +1,255 @@
+"""Reports: the figures of a table by hand, and a whole experiment from its cells to the page that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from memory_bench.__main__ import main
+from memory_bench.errors import BadInput
+from memory_bench.reporting import cells, command, markdown
+from memory_bench.reporting.cells import Measured
+from memory_bench.reporting.table import Figure, Null, Table, tables
+from memory_bench.statistics import Difference, Interval
+from tests import stubs
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENT = {
+    "defaults": [{"/task": "stub"}, {"override /reader": "stub"}],
+    "task": {"episodes": 6},
+    "cells": [{"memory": ["stub", "none"]}, {"memory": ["none"], "control": ["closed_book", "oracle"]}],
+}
+
+
+def measured(
+    memory: str, right: str, *, control: str = "none", budget_tokens: int | None = 256, offered: int = 1
+) -> Measured:
+    """Return a cell from its marks, four to an episode (event, event, reworded, nothing to find): `1101 0011`.
+
+    A dash is a question without an answer, since the prompt exceeded the reader's window.
+    """
+    rows = [
+        {
+            "episode": f"e{number}", "question": f"e{number}-q{place}",
+            "answer": None if mark == "-" else "4411", "unanswered": "exceeds window" if mark == "-" else None,
+            "gold": ["unknown"] if place == 3 else ["4411"], "offered": offered,
+            "tags.wording": "reworded" if place == 2 else "event",
+            "scores.exact_match": None if mark == "-" else float(mark),
+            "scores.evidence_in_context": None if mark == "-" or place == 3 else 1.0,
+            "costs.context_tokens": 100, "costs.read_seconds": 0.002, "costs.generate_seconds": 0.05,
+            "costs.embed_seconds": None, "episode.write_seconds": 0.5, "episode.size_bytes": 1000 + number,
+        }
+        for number, episode in enumerate(right.split())
+        for place, mark in enumerate(episode)
+    ]  # fmt: skip
+    choices = {"task": "t", "memory": memory, "reader": "r", "embedder": None, "control": control}
+    config = {"choices": choices, "task": {}, "memory": {}, "seed": 0, "budget_tokens": budget_tokens, "limit": None}
+    return Measured(f"What {memory} is", config, PROVENANCE, pd.DataFrame(rows))
+
+
+PROVENANCE: dict[str, Any] = {
+    "identities": {"task": {"hay": "a"}, "reader": {"weights": "b"}},
+    "machine": {"cpu": "a CPU", "cores": 2, "platform": "an OS", "python": "3.11"},
+    "environment": {"device": "cpu"}, "versions": {"torch": "2.13.0"},
+    "revision": {"commit": "0123456789abcdef", "dirty": True}, "start": "2026-01-01T00:00:00",
+}  # fmt: skip
+NOTHING = "0001 " * 10
+EVERYTHING = "1111 " * 10
+CONTROLS = [
+    measured("none", NOTHING, control="closed_book", offered=0),
+    measured("none", "1101 " * 10, control="oracle"),
+]
+
+
+def figures(*of: Measured) -> dict[str, dict[str, Figure]]:
+    (table,) = tables(of)
+    return {row.name: dict(row.figures) for row in table.rows}
+
+
+def test_the_headline_leaves_out_what_has_nothing_to_find_and_halves_stand_apart() -> None:
+    row = figures(measured("m", "1100 " * 5 + "1010 " * 5))["m"]
+    means = {name: row[name].mean for name in ("score", "score_event", "score_reworded", "absent")}  # type: ignore[union-attr]
+    assert means == {"score": 2 / 3, "score_event": 0.75, "score_reworded": 0.5, "absent": 0.0}
+
+
+def test_intervals_are_over_episodes() -> None:
+    score = figures(measured("m", "1111 0001 " * 5))["m"]["score"]
+    assert isinstance(score, Interval)
+    assert (score.n, score.clusters, score.mean) == (30, 10, 0.5)
+    assert score.low < 0.25 < 0.75 < score.high  # as of ten answers, not of thirty
+
+
+def test_lift_is_measured_between_the_controls_on_each_slice_of_its_own() -> None:
+    row = figures(measured("m", "1001 " * 10), *CONTROLS)["m"]
+    assert row["lift"] == pytest.approx(0.5)
+    assert row["lift_event"] == pytest.approx(0.5)
+    assert row["lift_reworded"] == Null("this reader cannot do this: oracle 0.00, closed book 0.00")
+
+
+def test_without_both_controls_there_is_no_lift() -> None:
+    assert figures(measured("m", EVERYTHING), CONTROLS[0])["m"]["lift"] == Null("no finished run of both controls")
+
+
+def test_a_memory_that_never_returns_a_passage_has_no_evidence_figure() -> None:
+    rows = figures(measured("inside", EVERYTHING, offered=0), measured("outside", EVERYTHING))
+    assert isinstance(rows["inside"]["evidence"], Null)
+    assert isinstance(rows["outside"]["evidence"], Interval)
+
+
+def test_memories_are_compared_with_the_best_that_keeps_the_budget() -> None:
+    best, reference = measured("b", "1101 1011 " * 5), measured("window", EVERYTHING, budget_tokens=None)
+    inside, weak = measured("inside", EVERYTHING, offered=0), measured("a", "0001 1001 " * 5)
+    (table,) = tables([weak, best, reference, inside, *CONTROLS])
+    assert table.best == "b"
+    assert table.confidence == pytest.approx(1 - 0.05 / 3)
+    rows = {row.name: row.figures["against"] for row in table.rows}
+    assert rows["b"] == Null("itself")
+    assert isinstance(rows["a"], Difference)
+    assert not rows["a"].tie
+    assert rows["a"].interval.mean == pytest.approx(-1 / 2)
+    assert isinstance(rows["oracle"], Null)
+
+
+def test_what_cannot_be_told_apart_is_called_a_tie() -> None:
+    page = markdown.render([measured("b", "1101 0111 " * 5), measured("a", "0111 1101 " * 5)], experiment="x")
+    assert page.count(", tie |") == 1
+
+
+def test_a_prompt_beyond_the_window_makes_the_score_null_with_the_count() -> None:
+    row = figures(measured("window", "11-1 1111", budget_tokens=None))["window"]
+    assert row["score"] == Null("exceeds window: 1 of 6 questions")
+    assert isinstance(row["score_event"], Interval)
+
+
+def test_a_cell_that_was_not_measured_is_a_row_with_its_reason() -> None:
+    broken = replace(measured("m", EVERYTHING), questions=pd.DataFrame(), reason="no result: m is not installed")
+    page = markdown.render([broken, measured("b", EVERYTHING)], experiment="x")
+    assert "| `m` | null <sup>1</sup> | null <sup>1</sup> |" in page
+    assert "<sup>1</sup> no result: m is not installed" in page
+
+
+def test_costs_are_medians_over_their_own_units() -> None:
+    row = figures(measured("m", "1111 1111 1111"))["m"]
+    assert (row["size_bytes"], row["write_seconds"], row["read_seconds"]) == (1001.0, 0.5, 0.002)
+    assert row["embed_seconds"] == Null("it uses no embedder")
+
+
+def test_numbers_are_printed_with_their_units() -> None:
+    page = markdown.render([measured("m", EVERYTHING)], experiment="x")
+    assert "| 256 | 100 | 0.500 | null <sup>3</sup> | 2.0 | null <sup>3</sup> | 50.0 | 1,004 |" in page
+    assert "revision: 0123456789ab with changes that are not committed" in page
+
+
+def test_another_seed_is_another_table() -> None:
+    other = measured("m", EVERYTHING)
+    other = replace(other, config={**other.config, "seed": 1})
+    found: list[Table] = tables([measured("m", EVERYTHING), other, measured("n", EVERYTHING)])
+    assert [[row.name for row in table.rows] for table in found] == [["m", "n"], ["m"]]
+
+
+def test_cells_of_different_questions_or_weights_are_never_put_in_one_table() -> None:
+    with pytest.raises(BadInput, match="n and m were measured on different questions: run the experiment again"):
+        tables([measured("m", EVERYTHING), measured("n", "1111")])
+    newer = {**PROVENANCE, "identities": {"task": {"hay": "a"}, "reader": {"weights": "c"}}}
+    with pytest.raises(BadInput, match="different sources or weights"):
+        tables([measured("m", EVERYTHING), replace(measured("n", EVERYTHING), provenance=newer)])
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to measure in, and an experiment named `stub` of four cells."""
+    stubs.register()
+    ConfigStore.instance().store(group="experiment", name="stub", package="_global_", node=EXPERIMENT)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    del ConfigStore.instance().repo["experiment"]["stub.yaml"]
+
+
+Reports = Callable[[Sequence[str]], str]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Reports:
+    def run(arguments: Sequence[str]) -> str:
+        capsys.readouterr()
+        code = main(["report", *arguments])
+        out, err = capsys.readouterr()
+        return out if code == 0 else f"{code}: {err}"
+
+    return run
+
+
+def test_an_experiment_becomes_a_page_and_the_page_can_be_made_again(experiment: Path, report: Reports) -> None:
+    (experiment / "README.md").write_text("Before\n<!-- report stub -->\nold\n<!-- end of report stub -->\nAfter\n")
+    assert main(["-m", "+experiment=stub"]) == 0
+    page = report(["+experiment=stub", "--publish"])
+    assert "| `stub` | 1.00 [0.54, 1.00] |" in page
+    assert "| *closed_book* | 0.00 [0.00, 0.46] |" in page
+    assert (experiment / "reports/stub.md").read_text() == page
+    readme = (experiment / "README.md").read_text()
+    assert readme == f"Before\n<!-- report stub -->\n{page}<!-- end of report stub -->\nAfter\n"
+    assert report(["+experiment=stub", "--from-published"]) == page
+    assert command.insert(readme, "stub", page) == readme
+
+
+def test_what_is_published_names_no_folder_and_keeps_no_hay(experiment: Path, report: Reports) -> None:
+    assert main(["-m", "+experiment=stub"]) == 0
+    report(["+experiment=stub", "--publish"])
+    published = pd.read_parquet(experiment / "results/published/stub.parquet")
+    assert len(published) == 4 * 18
+    assert not {"run", "passages"} & set(published.columns)
+    assert str(experiment) not in (experiment / "results/published/stub.json").read_text()
+
+
+def test_a_cell_that_was_not_run_is_a_row_and_an_experiment_without_any_is_a_mistake(
+    experiment: Path, report: Reports
+) -> None:
+    del experiment
+    nothing = report(["+experiment=stub"])
+    assert nothing.startswith("2: no cell of experiment 'stub' has a finished run; type python -m memory_bench -m")
+    assert main(["+task=stub", "+memory=stub", "reader=stub", "task.episodes=6"]) == 0
+    assert "not run: python -m memory_bench -m +experiment=stub" in report(["+experiment=stub"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "2: report takes one experiment, got []; type: report +experiment=NAME"),
+        (
+            ["+experiment=stub", "--publsh"],
+            "2: --publsh: no such flag of report; there are --from-published, --publish",
+        ),
+        (["+experiment=nedle"], "2: there is no experiment 'nedle'; choose one of:"),
+        (["+experiment=stub", "--from-published"], "2: experiment 'stub' was not published: no results/published/"),
+        (["+experiment=stub", "--from-published", "--publish"], "2: --publish writes what was measured"),
+    ],
+)
+def test_a_mistyped_report_is_one_line(experiment: Path, report: Reports, arguments: list[str], line: str) -> None:
+    del experiment
+    said = report(arguments)
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+PUBLISHED = sorted((ROOT / "results/published").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
+def test_the_committed_report_is_what_its_records_give(file: Path) -> None:
+    page = markdown.render(cells.load(file.parent, file.stem), experiment=file.stem)
+    assert (ROOT / "reports" / f"{file.stem}.md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.skipif(not (ROOT / "results/published/needle.parquet").exists(), reason="needle is not published yet")
+def test_the_table_of_the_readme_is_what_its_records_give() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = markdown.render(cells.load(ROOT / "results/published", "needle"), experiment="needle")
+    assert "<!-- report needle -->" in readme
+    assert command.insert(readme, "needle", page) == readme
+    assert page in readme
