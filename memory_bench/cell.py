@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Parts:
-    """The plug-ins of a cell, the memory's embedder already metered."""
+    """The plug-ins of a cell, the memory's embedder already metered, and the seconds until each was ready to work."""
 
     task: Task
     memory: Memory
@@ -36,6 +37,7 @@ class Parts:
     embedder: Embedder | None
     control: runner.Control
     meter: Meter
+    ready_seconds: Mapping[str, float]
 
     def identities(self) -> dict[str, Mapping[str, str]]:
         read = {"task": self.task.identity(), "reader": self.reader.identity()}
@@ -58,11 +60,29 @@ def measure(cell: config.Cell, *, command: str, alone: bool) -> Outcome:
 
 
 def _build(cell: config.Cell, *, alone: bool) -> Parts:
-    task, reader = config.build(cell, "task"), config.build(cell, "reader")
+    ready_seconds: dict[str, float] = {}
+    task: Task = config.build(cell, "task")
+    with _timed(ready_seconds, "reader"):
+        reader: Reader = config.build(cell, "reader")
+        reader.generate(["Ready"])  # a first call loads and compiles what no answer should be charged for
     meter = Meter(reader, alone=alone)
-    embedder = meter.embedder(config.build(cell, "embedder")) if cell.config["embedder"] else None
-    given = {"embedder": embedder} if embedder else {}
-    return Parts(task, config.build(cell, "memory", **given), reader, embedder, config.build(cell, "control"), meter)
+    given = {}
+    embedder: Embedder | None = None
+    if cell.config["embedder"]:
+        with _timed(ready_seconds, "embedder"):
+            embedder = config.build(cell, "embedder")
+            embedder.embed(["Ready"])
+        embedder = given["embedder"] = meter.embedder(embedder)
+    with _timed(ready_seconds, "memory"):
+        memory: Memory = config.build(cell, "memory", **given)
+    return Parts(task, memory, reader, embedder, config.build(cell, "control"), meter, ready_seconds)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[part] = time.perf_counter() - start
 
 
 def _place(cell: config.Cell, parts: Parts) -> Path:
@@ -129,8 +149,17 @@ def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, obje
         "environment": provenance.environment(_device(parts.reader)),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
-        "sources": parts.meter.sources(),
+        "ready_seconds": parts.ready_seconds,
+        "sources": parts.meter.sources() | _unasked(parts.control),
     }
+
+
+def _unasked(control: runner.Control) -> dict[str, dict[str, str]]:
+    if not control.packs_evidence:
+        return {}
+    why = "the control packs the evidence itself and does not ask the memory"
+    columns = ("read_seconds", "read_cpu_seconds", "read_gpu_seconds", "read_prompt_tokens", "read_completion_tokens")
+    return dict.fromkeys(columns, {"source": "not available", "why": why})
 
 
 def _title(cell: config.Cell) -> str:

@@ -18,9 +18,9 @@ SHOWN_AFTER_SECONDS = 2.0
 PIPED_WIDTH = 160
 Costs: TypeAlias = Mapping[str, float | None]
 SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
-    ("all with something to find", lambda record: bool(record.evidence)),
+    ("something to find", lambda record: bool(record.evidence)),
     ("  n-gram covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "yes"),
-    ("  reworded (not covered)", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
+    ("  reworded", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
     ("nothing to find", lambda record: not record.evidence),
 )
 

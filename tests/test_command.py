@@ -76,8 +76,8 @@ def test_a_run_says_how_it_went_and_leaves_four_files(capsys: pytest.CaptureFixt
         "records.jsonl",
     ]
     assert "task stub, memory stub, reader stub, seed 3, budget 256 tokens" in out
-    assert "all with something to find  4  1.000 [" in out
-    assert "nothing to find             2  1.000 [" in out
+    assert "something to find  4  1.000 [" in out
+    assert "nothing to find    2  1.000 [" in out
     assert f"results      {run.folder}" in out
     assert sorted(os.listdir()) == ["results"]  # noqa: PTH208 Hydra leaves nothing of its own
 
