@@ -34,8 +34,9 @@ class Layout:
             if one.old and one.gold:
                 self.put(one.old, self.roomy(one.old, before=one.gold.chunk))
         rest = [fact for one in asked for fact in one.facts() if fact.chunk < 0]
-        for at in self.rng.permutation(len(rest)):
-            self.put(rest[at], self.roomy(rest[at]))
+        # the longest first, as one packs a suitcase: short haystacks then hold more
+        for fact in sorted(rest, key=lambda fact: -count_tokens(self.tokenizer, fact.sentence)):
+            self.put(fact, self.roomy(fact))
 
     def place_needle(self, asked: Asked) -> None:
         # the first chunk has nothing before it, where a superseded fact could stand

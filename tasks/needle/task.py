@@ -26,7 +26,7 @@ from tasks.needle.sources import Library, licence_texts, python_prose, user_hays
 from tasks.needle.templates import RELATIONS, Relation
 
 BUNDLED_TOKENIZER: Final = Path(memory_bench.__file__).parent / "readers" / "weights" / "tokenizer.json"
-DRAWS = 200  # of one episode, before it is said that it cannot be had
+DRAWS = 100  # of one episode, before it is said that it cannot be had
 
 
 class Needle:
