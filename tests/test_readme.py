@@ -1,0 +1,117 @@
+"""What the README says is so: its example runs, its commands compose, its tree is the tree.
+
+`python -m tests.test_readme` writes the tree anew, from the first lines of the modules' docstrings.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.core.config_store import ConfigStore
+
+import adapters
+from memory_bench import config
+from memory_bench.__main__ import COMMANDS, main
+from tests import stubs
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "CONTRIBUTING.md")
+START, END = "<!-- tree -->\n", "<!-- end of tree -->"
+CAPTION_COLUMN = 44
+
+
+def tree() -> str:
+    """Return every module with its caption, as a block of Markdown. A folder's caption is that of its `__init__`."""
+    lines = [
+        f"{_shown(file):{CAPTION_COLUMN}}{_caption(file)}"
+        for package in ("tasks", "adapters", "memory_bench")
+        for file in sorted((ROOT / package).rglob("*.py"), key=lambda file: (file.parent.parts, file.name))
+    ]
+    return "\n".join(["```", *lines, "```", ""])
+
+
+def _shown(file: Path) -> str:
+    place = file.relative_to(ROOT)
+    return f"{place.parent}/" if place.name == "__init__.py" else str(place)
+
+
+def _caption(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    if docstring is None:
+        raise ValueError(f"{file} has no docstring: its first line is the file's caption in the README")
+    return docstring.splitlines()[0].removesuffix(".")
+
+
+def with_tree(page: str) -> str:
+    before, _, rest = page.partition(START)
+    return f"{before}{START}{tree()}{END}{rest.partition(END)[2]}"
+
+
+def test_the_tree_of_the_readme_is_the_tree() -> None:
+    page = README.read_text(encoding="utf-8")
+    assert page == with_tree(page), "type: python -m tests.test_readme"
+    assert "memory_bench/runner.py" in page
+
+
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    """Return (the line before, language, text) of every fenced block."""
+    found = re.findall(r"(?:^|\n)([^\n]*)\n```(\w*)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [(before, language, text) for before, language, text in found]
+
+
+COMMAND_LINES = sorted(
+    {
+        line.partition("python -m memory_bench ")[2].partition("#")[0].strip()
+        for page in PAGES
+        for _, _, text in blocks(page)
+        for line in text.splitlines()
+        if line.startswith("python -m memory_bench ")
+    }
+)
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_a_command_that_is_shown_can_be_typed(line: str) -> None:
+    words = line.split()
+    if words[0] in COMMANDS:
+        overrides = [word for word in words[1:] if not word.startswith("-")]
+        assert all(override.startswith("+experiment=") for override in overrides)
+    else:
+        overrides = [word for word in words if word != "-m"]
+    for cell in config.expand(overrides) if overrides else []:
+        assert config.compose(cell).config["choices"]["task"] == "needle"
+
+
+def test_the_commands_of_the_readme_are_found() -> None:
+    assert "+task=needle +memory=engram" in COMMAND_LINES
+    assert {line.split()[0] for line in COMMAND_LINES} >= {"list", "report", "-m"}
+
+
+def test_the_two_files_of_the_example_are_a_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are taken from the page, put where it says, and run through the real command."""
+    example = {before.strip("`"): text for before, language, text in blocks(README) if language in ("python", "yaml")}
+    assert set(example) == {"adapters/recent.py", "conf/memory/recent.yaml"}
+    for place, text in example.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+    monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(tmp_path / "adapters")])
+    options = yaml.safe_load((tmp_path / "conf/memory/recent.yaml").read_text())
+    ConfigStore.instance().store(group="memory", name="recent", node=options)
+    stubs.register()
+    try:
+        assert main(["+task=stub", "+memory=recent", "reader=stub", f"results={tmp_path / 'results'}"]) == 0
+    finally:
+        del ConfigStore.instance().repo["memory"]["recent.yaml"]
+    (rows,) = (tmp_path / "results").rglob("records.jsonl")
+    scores = [json.loads(line)["scores"] for line in rows.read_text().splitlines()]
+    assert [score["exact_match"] for score in scores] == [1.0] * 6
+
+
+if __name__ == "__main__":
+    README.write_text(with_tree(README.read_text(encoding="utf-8")), encoding="utf-8")
