@@ -310,6 +310,17 @@ def test_the_same_seed_gives_the_same_episodes_in_another_process() -> None:
     assert list(needle().episodes(4)) != list(needle().episodes(3))
 
 
+@pytest.mark.parametrize(
+    ("length_tokens", "distractors", "kinds"),
+    [(512, 1, KINDS), (768, 1, ["updated"]), (1024, 4, KINDS), (1024, 2, ["boilerplate", "updated"])],
+)
+def test_a_crowded_haystack_holds_every_episode(length_tokens: int, distractors: int, kinds: list[str]) -> None:
+    task = needle(length_tokens=length_tokens, distractors=distractors, kinds=list(kinds), episodes=60)
+    for episode in task.episodes(0):
+        for question in questions(episode):
+            obeys_laws_of_questions(question, episode)
+
+
 def test_an_episode_does_not_depend_on_those_before_it() -> None:
     task = needle()
     assert task.episode(5, 3) == list(task.episodes(5))[3]

@@ -15,6 +15,7 @@ from tasks.needle.schedule import Plan
 from tasks.needle.templates import REMARKS, Relation, Wording
 
 FEWEST_REPEATS = 2  # of a block: one that does not repeat is no boilerplate
+LEAST_HAY_TOKENS = 8  # beside the facts of a chunk: they stand in text
 NAME_TOKENS = range(2, 9)
 
 
@@ -139,10 +140,9 @@ class Storyteller:
     def state(self, wording: Wording, entity: Entity, plan: Plan) -> Fact:
         value = VALUES[plan.value_type](self.rng)
         fact = Fact(f"{wording.cloze.format(entity=entity)} {value}.", value)
-        if count_tokens(self.tokenizer, fact.sentence) > self.sizes.smallest:
-            raise LayoutError(
-                f"a chunk can have {self.sizes.smallest} tokens, a fact has more; raise task.chunk_tokens"
-            )
+        room = self.sizes.smallest - LEAST_HAY_TOKENS
+        if count_tokens(self.tokenizer, fact.sentence) > room:
+            raise LayoutError(f"a chunk can have room for {room} tokens, a fact has more; raise task.chunk_tokens")
         return fact
 
     def draw_remark(self, plan: Plan) -> Fact:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
-from tasks.needle.facts import Asked, Fact, LayoutError, Sizes
+from tasks.needle.facts import LEAST_HAY_TOKENS, Asked, Fact, LayoutError, Sizes
 from tasks.needle.hay import ExhaustedError, Words, count_tokens, draw_place, fit, slip_in
 
 
@@ -25,25 +25,25 @@ class Layout:
     def lay_out(self, asked: Sequence[Asked]) -> None:
         """Give every fact its chunk: needles first, each in one of its own at its depth. Raises LayoutError."""
         needles = [one for one in asked if one.gold]
-        for one in needles:
+        for one in sorted(needles, key=lambda one: one.old is None):  # two in order are harder to place than one
             self.place_needle(one)
         for one in needles:
             if one.plan.kind == "boilerplate":
                 self.place_block(one)
-        for one in needles:
-            if one.old and one.gold:
-                self.put(one.old, self.roomy(one.old, before=one.gold.chunk))
         rest = [fact for one in asked for fact in one.facts() if fact.chunk < 0]
         # the longest first, as one packs a suitcase: short haystacks then hold more
         for fact in sorted(rest, key=lambda fact: -count_tokens(self.tokenizer, fact.sentence)):
             self.put(fact, self.roomy(fact))
 
     def place_needle(self, asked: Asked) -> None:
-        # the first chunk has nothing before it, where a superseded fact could stand
-        free = [chunk for chunk in self.free() if chunk > 0 or not asked.old]
-        if not free or not asked.gold:
+        """Give a needle the free chunk nearest to its depth, and what it supersedes one before that."""
+        free = self.free()
+        fit_for_it = [chunk for chunk in free if not asked.old or chunk > min(free)]
+        if not fit_for_it or not asked.gold:
             raise LayoutError("more needles than chunks; raise task.length_tokens or lower task.questions")
-        self.put(asked.gold, min(free, key=lambda chunk: abs(self.sizes.depth_of(chunk) - asked.plan.depth)))
+        self.put(asked.gold, min(fit_for_it, key=lambda chunk: abs(self.sizes.depth_of(chunk) - asked.plan.depth)))
+        if asked.old:
+            self.put(asked.old, next(chunk for chunk in free if chunk < asked.gold.chunk))
 
     def place_block(self, asked: Asked) -> None:
         """Give the distractors of a needle chunks of their own with the limit of its chunk: one block, other slots."""
@@ -59,13 +59,14 @@ class Layout:
         """Return the chunks with nothing in them, in random order."""
         return [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks) if not self.facts[chunk]]
 
-    def roomy(self, fact: Fact, *, before: int | None = None) -> int:
+    def roomy(self, fact: Fact) -> int:
         """Return a random chunk among those that hold the fewest facts and have room for this one."""
         blocks = {chunk for block in self.blocks for chunk in block}
-        order = [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks if before is None else before)]
+        order = [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks)]
         for chunk in sorted(order, key=lambda chunk: len(self.facts[chunk])):
             sentences = " ".join(one.sentence for one in (*self.facts[chunk], fact))
-            if chunk not in blocks and count_tokens(self.tokenizer, sentences) <= self.limits[chunk]:
+            room = self.limits[chunk] - LEAST_HAY_TOKENS
+            if chunk not in blocks and count_tokens(self.tokenizer, sentences) <= room:
                 return chunk
         raise LayoutError("more facts than the chunks can hold; raise task.length_tokens or lower task.distractors")
 

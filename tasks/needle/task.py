@@ -6,6 +6,8 @@ import hashlib
 import platform
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,8 @@ from tasks.needle.sources import Library, licence_texts, python_prose, user_hays
 from tasks.needle.templates import RELATIONS, Relation
 
 BUNDLED_TOKENIZER: Final = Path(memory_bench.__file__).parent / "readers" / "weights" / "tokenizer.json"
-DRAWS = 100  # of one episode, before it is said that it cannot be had
+DRAWS = 1000  # of one episode, before it is said that it cannot be had
+FIRST_DRAWS = 20  # the same when the task is made: what succeeds within these will succeed within those
 
 
 class Needle:
@@ -98,9 +101,11 @@ class Needle:
         self.check_that_it_fits()
 
     def check_that_it_fits(self) -> None:
-        """Try every mix of kinds now: what does not fit is said before anything is measured."""
-        for number in range(min(self.schedule.episodes, len(KINDS))):
-            self.lay_out(self.schedule.plans(0, number), Generator(PCG64(SeedSequence([0, number]))))
+        """Try every mix of kinds with every type of value: what does not fit is said before anything is measured."""
+        for number, value_type in product(range(min(self.schedule.episodes, len(KINDS))), self.schedule.value_types):
+            rng = Generator(PCG64(SeedSequence([0, number])))
+            plans = [replace(plan, value_type=value_type) for plan in self.schedule.plans(0, number)]
+            self.lay_out(plans, rng, draws=FIRST_DRAWS)
         self.episode(0, 0)
 
     def identity(self) -> Mapping[str, str]:
@@ -130,9 +135,9 @@ class Needle:
                 return to_episode(f"needle-{seed}-{number:04d}", asked, texts, self.sizes, self.tokenizer, rng)
         raise BadInput(f"task.haystack={self.haystack or 'null'}: holds the values that are drawn; give another text")
 
-    def lay_out(self, plans: Sequence[Plan], rng: Generator) -> tuple[list[Asked], Layout]:
+    def lay_out(self, plans: Sequence[Plan], rng: Generator, *, draws: int = DRAWS) -> tuple[list[Asked], Layout]:
         """Draw until everything that is told fits into the chunks. Raises BadInput where that does not happen."""
-        for _ in range(DRAWS):
+        for _ in range(draws):
             try:
                 asked = Storyteller(self.templates, self.sizes, self.tokenizer, rng).draw(plans)
                 layout = Layout(self.sizes, self.tokenizer, rng)
