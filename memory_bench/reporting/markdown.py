@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ def _number(value: float, unit: str) -> str:
 def _where(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
     """Return what the measured cells say of where they ran: one value each, or all where they differ."""
     measured = [cell.provenance for cell in cells if cell.reason is None]
+    embedders = [cell.config["choices"]["embedder"] for cell in cells]
     return {
+        "embedder of the memories that use one": _distinct(name for name in embedders if name) or ["none"],
         "CPU": _distinct(f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores" for facts in measured),
         "device of the reader": _distinct(facts["environment"]["device"] for facts in measured),
         "system": _distinct(facts["machine"]["platform"] for facts in measured),
@@ -76,7 +78,7 @@ def _where(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
     }
 
 
-def _distinct(values: Any) -> list[str]:
+def _distinct(values: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(map(str, values)))
 
 

@@ -50,6 +50,7 @@ class Row:
 class Table:
     """Cells that share task, reader and seed: the same questions in the same order.
 
+    `event` and `reworded` count the halves of the `findable` questions: asked in the wording of the event, or not.
     `best` is the memory with the highest score among those that bring passages within the budget.
     """
 
@@ -57,6 +58,8 @@ class Table:
     rows: tuple[Row, ...]
     questions: int
     findable: int
+    event: int
+    reworded: int
     episodes: int
     best: str | None
     confidence: float
@@ -94,11 +97,14 @@ def _table(cells: Sequence[Measured]) -> Table:
         for cell in cells
     )
     first = measured[0].questions if measured else pd.DataFrame(columns=["gold", "episode"])
+    findable = first[_findable(first)]
     return Table(
         config=cells[0].config,
         rows=rows,
         questions=len(first),
-        findable=int(_findable(first).sum()),
+        findable=len(findable),
+        event=len(_slice(findable, "_event")),
+        reworded=len(_slice(findable, "_reworded")),
         episodes=first["episode"].nunique(),
         best=_name(best) if best is not None else None,
         confidence=confidence,
