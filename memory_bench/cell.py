@@ -159,7 +159,7 @@ def _unasked(control: runner.Control) -> dict[str, dict[str, str]]:
         return {}
     why = "the control packs the evidence itself and does not ask the memory"
     columns = ("read_seconds", "read_cpu_seconds", "read_gpu_seconds", "read_prompt_tokens", "read_completion_tokens")
-    return dict.fromkeys(columns, {"source": "not available", "why": why})
+    return {column: {"source": "not available", "why": why} for column in columns}
 
 
 def _title(cell: config.Cell) -> str:

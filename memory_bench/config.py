@@ -169,10 +169,32 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _compose(overrides: Sequence[str | None]) -> DictConfig:
+def training(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a training run, with the reader of the same name.
+
+    Raises BadInput with one line for a choice or option that is not there.
+    """
+    parsed = _parse(overrides)
+    _check_named(parsed)
+    chosen = _compose([override.input_line for override in parsed if _is_choice(override)], "training")
+    for override in parsed:
+        if not _is_choice(override):
+            _check_option(chosen, override)
+    composed = _compose([*overrides, f"reader={chosen.hydra.runtime.choices.train}"], "training")
+    kept = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    return cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
+
+
+def build_training(node: Mapping[str, Any], **given: object) -> Any:
+    """Return what a part of a training names by its `_target_`."""
+    made = instantiate(OmegaConf.create(dict(node)), _convert_="all")
+    return made(**given) if given else made
+
+
+def _compose(overrides: Sequence[str | None], name: str = "config") -> DictConfig:
     with initialize_config_module("memory_bench.conf", version_base="1.3"):
         try:
-            composed = hydra_compose("config", [o for o in overrides if o], return_hydra_config=True)
+            composed = hydra_compose(name, [o for o in overrides if o], return_hydra_config=True)
         except (ConfigCompositionException, OmegaConfBaseException) as error:
             # the option is named by the error, what is wrong with its value by the cause's first line
             cause = str(error.__cause__ or "").partition("\n")[0]

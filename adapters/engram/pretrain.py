@@ -2,8 +2,8 @@
 
 The backbone stays frozen, so reading is untouched and an empty table stays the identity. Each step writes the events of
 a few episodes into empty tables by the write rule itself (`write.py`), asks for their facts with the question alone as
-the prompt, and follows the answers' loss back through the write (second derivatives) into how rows enter the network and
-into the step sizes. Facts that were not written are asked too, and are `unknown`.
+the prompt, and follows the answers' loss back through the write (second derivatives) into how rows enter the network
+and into the step sizes. Facts that were not written are asked too, and are `unknown`.
 
 The questions know where the facts are; the write does not.
 """
@@ -61,7 +61,8 @@ def pretrain_slot(
             answer_nll, accuracy = (sums / ((step - 1) % log_every + 1)).tolist()
             sums.zero_()
             rates = {f"rate_{layer}": rate.item() for layer, rate in slot.rates().items()}
-            yield {"slot_step": step, "answer_nll": answer_nll, "token_accuracy": accuracy, **rates, "seconds": time.perf_counter() - begun}
+            seconds = time.perf_counter() - begun
+            yield {"slot_step": step, "answer_nll": answer_nll, "token_accuracy": accuracy, **rates, "seconds": seconds}
     model.requires_grad_(False)
 
 
@@ -72,7 +73,9 @@ def _outer_loss(
     events = [(i, tokenizer.encode(text).ids) for i, scene in enumerate(scenes) for text in scene.passages]
     tokens_BT, real_BT = pad([ids for _, ids in events])
     touched = TouchedRows(slot, tokens_BT, [i for i, _ in events])
-    empty = {layer: torch.zeros(len(found), slot.row_width, requires_grad=True) for layer, found in touched.found.items()}
+    empty = {
+        layer: torch.zeros(len(found), slot.row_width, requires_grad=True) for layer, found in touched.found.items()
+    }
     # fused attention has no second derivative
     with sdpa_kernel([SDPBackend.MATH]):
         values = descend(model, touched, empty, tokens_BT, real_BT, steps=write_steps, differentiable=True)

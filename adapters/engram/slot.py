@@ -1,10 +1,10 @@
 """The Engram module: hashed n-grams address rows, a gate decides how much of what they hold enters the network.
 
-Source: Engram (arXiv 2601.07372), section 2.2 and 2.3. Two departures, both of the released code rather than the text or
-of later practice: the gate takes the signed square root of its score, and there is no short convolution.
+Source: Engram (arXiv 2601.07372), section 2.2 and 2.3. Two departures from its text: the gate takes the signed square
+root of its score, as the released code does, and there is no short convolution, as in later practice.
 
-Shape legend: B batch, T tokens, D width of the model, E width of all rows of a token, H hash heads of all orders, C width
-of a row, R rows of a layer's table.
+Shape legend: B batch, T tokens, D width of the model, E width of all rows of a token, H hash heads of all orders, C
+width of a row, R rows of a layer's table.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class EngramSlot(Slot):
         self, *, width: int, layers: Sequence[int], max_order: int, heads: int, row_width: int, rows: int, seed: int
     ) -> None:
         super().__init__()
+        self.width = width
         self.layers = tuple(layers)
         self.max_order = max_order
         self.heads = heads
@@ -55,8 +56,8 @@ class EngramSlot(Slot):
         self.gain_D = nn.ParameterDict({str(layer): nn.Parameter(torch.ones(width)) for layer in layers})
         # how far a step of writing goes, learned with the rest: see `pretrain.py`
         self.log_rate = nn.ParameterDict({str(layer): nn.Parameter(torch.zeros(())) for layer in layers})
-        for linear in (*self.key.values(), *self.value.values()):
-            nn.init.normal_(linear.weight, std=1 / math.sqrt(self.embedding_width))
+        for weight in (*self.key.parameters(), *self.value.parameters()):
+            nn.init.normal_(weight, std=1 / math.sqrt(self.embedding_width))
 
     def forward(self, layer: int, hidden_BTD: Tensor, embeddings_BTE: Tensor) -> Tensor:
         """Return gate * value: exactly 0 where the rows are 0. Equations 3 and 4 of the paper, gate in fp32."""
@@ -98,12 +99,15 @@ class EngramSlot(Slot):
         compression = Compression(self._map.astype(np.int32), int(self._map.max()) + 1)
         return {
             "hash_version": HASH_VERSION,
-            "layers": list(self.layers),
-            "max_order": self.max_order,
-            "heads": self.heads,
-            "row_width": self.row_width,
-            "rows": self.base_rows,
-            "seed": self.seed,
+            "arguments": {
+                "width": self.width,
+                "layers": list(self.layers),
+                "max_order": self.max_order,
+                "heads": self.heads,
+                "row_width": self.row_width,
+                "rows": self.base_rows,
+                "seed": self.seed,
+            },
             "compressed_size": compression.size,
             "compression_sha256": compression.digest,
             "multipliers": {str(layer): hashes.multipliers.tolist() for layer, hashes in self.hashes.items()},
@@ -120,7 +124,7 @@ def _compression_map(path: Path) -> NDArray[np.int32]:
     tokenizer = Tokenizer.from_file(str(path))
     ids = range(tokenizer.get_vocab_size())
     special = [token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special]
-    pieces = [tokenizer.id_to_token(i) for i in ids]
+    pieces = [tokenizer.id_to_token(i) or "" for i in ids]
     decoded = [tokenizer.decode([i], skip_special_tokens=False) for i in ids]
     return np.array(compress_vocabulary(pieces, decoded, special).map_V)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.engram.slot import EngramSlot, EngramTable
@@ -45,7 +46,7 @@ class TouchedRows:
             embeddings[layer] = (values[layer][place_BTH] * held_BTH[..., None]).flatten(2)
         return embeddings
 
-    def _keys(self, layer: int, rows_BTH: np.ndarray, apart_B: Sequence[int] | None) -> np.ndarray:  # type: ignore[type-arg]
+    def _keys(self, layer: int, rows_BTH: NDArray[np.int64], apart_B: Sequence[int] | None) -> NDArray[np.int64]:
         if apart_B is None:
             return rows_BTH
         return rows_BTH + np.asarray(apart_B, dtype=np.int64)[:, None, None] * self.slot.table_rows(layer)
@@ -86,9 +87,7 @@ def descend(
     return current
 
 
-def write_rows(
-    model: TinyModel, table: EngramTable, tokens_BT: Tensor, real_BT: Tensor, *, steps: int
-) -> None:
+def write_rows(model: TinyModel, table: EngramTable, tokens_BT: Tensor, real_BT: Tensor, *, steps: int) -> None:
     """Write the events into the table."""
     touched = TouchedRows(table.slot, tokens_BT)
     before = {layer: table.rows[layer][found] for layer, found in touched.found.items()}

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from memory_bench.errors import BadInput
@@ -53,8 +52,11 @@ def save(folder: Path, model: TinyModel, training: Mapping[str, Any]) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def load(folder: Path, slot: Slot | None) -> TinyModel:
-    """Return the model in fp32. Raises BadInput if weights, tokenizer or slot are not those that the config names."""
+def load(folder: Path, make_slot: Callable[..., Slot] | None) -> TinyModel:
+    """Return the model in fp32. `make_slot` is called with the arguments that were kept with the weights.
+
+    Raises BadInput if weights, tokenizer or slot are not those that the config names.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for key, path in (("model_sha256", folder / "model.safetensors"), ("tokenizer_sha256", TOKENIZER)):
         if (found := sha256(path)) != config[key]:
@@ -62,10 +64,16 @@ def load(folder: Path, slot: Slot | None) -> TinyModel:
                 f"{path.name} of {folder.name} has sha256 {found[:12]}..., {config[key][:12]}... was expected: "
                 "restore the file (git checkout) or train again (python -m memory_bench train)"
             )
+    if (config["slot"] is None) != (make_slot is None):
+        raise BadInput(
+            f"the weights {folder.name} have {'no' if config['slot'] is None else 'a'} slot, the reader's YAML names "
+            f"{'none' if make_slot is None else 'one'}: see slot in conf/reader"
+        )
+    slot = make_slot(**config["slot"]["arguments"]) if make_slot else None
     model = TinyModel(Shape(**config["shape"]), slot)
     tensors = load_file(folder / "model.safetensors")
     model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
-    described = None if slot is None else slot.describe()
-    if config["slot"] != described:
-        raise BadInput(f"the weights {folder.name} have the slot {config['slot']}, the reader was given {described}")
+    if slot is not None and (described := slot.describe()) != config["slot"]:
+        differing = sorted(key for key in described if described[key] != config["slot"].get(key))
+        raise BadInput(f"the slot of {folder.name} addresses other rows than those it was trained with: {differing}")
     return model.eval().requires_grad_(False)

@@ -1,7 +1,7 @@
 """A small decoder-only transformer that reads: no positions, a short convolution, an optional copying pointer.
 
 Shape legend: B batch, T tokens, Q chosen positions, D width, H heads, C head width, V vocabulary, P pointer width,
-M lengths of exact match.
+M lengths of exact match, U tokens of a line, N neighbourhoods, O orders.
 
 The pointer (an explicit copy mechanism, named as such wherever the reader is) mixes the language model with a copy of a
 token of the *context*: p(y) = sum_s a_s [x_s = y] + a_sink p_lm(y). It holds nothing between questions, so it is not a
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor, nn
 
 NEVER = -1e4
@@ -51,6 +51,7 @@ class Shape:
     pointer: bool = True
     pointer_width: int = 64
     match_length: int = 8
+    newline: int = 0
 
 
 class Attention(nn.Module):
@@ -110,33 +111,45 @@ class Block(nn.Module):
 class Pointer(nn.Module):
     """Scores of copying the token at each earlier position, and of not copying at all.
 
-    A score is the sum of three terms: content (a learned query and key), exact match (how many of the last tokens stand
-    before the source as well, each length with a weight that the query chooses) and recency (later wins).
+    A score is the sum of four terms, each with a weight that the query chooses:
+    content   a learned query and key;
+    match     how many of the last tokens stand before the source as well (lengths 1..M);
+    overlap   how much of the query's own line (its tokens, pairs and triples, weighted by a learned importance) stands
+              around the source, in earlier lines: names are found again whatever the words around them are; the best
+              overlap of all also weighs on not copying;
+    recency   how late the source stands: where two values contradict each other, later wins.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.match_length = shape.match_length
+        self.newline = shape.newline
         self.query = nn.Linear(shape.width, shape.pointer_width, bias=False)
         self.key = nn.Linear(shape.width, shape.pointer_width, bias=False)
-        self.terms = nn.Linear(shape.width, shape.match_length + 2)  # match weights, recency, sink
+        self.sizes = [shape.match_length, len(NEIGHBOURHOODS), len(NEIGHBOURHOODS), 1, 1]
+        self.terms = nn.Linear(shape.width, sum(self.sizes))  # match, overlap, coverage, recency, sink
+        self.importance = nn.Linear(shape.width, ORDERS)
         nn.init.zeros_(self.terms.weight)
         nn.init.zeros_(self.terms.bias)
+        nn.init.constant_(self.terms.bias[shape.match_length :][: len(NEIGHBOURHOODS)], 2.0)
 
     def forward(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores_BQT (NEVER after the position) and sink_BQ, in fp32."""
-        length = tokens_BT.shape[1]
         chosen_BQD = hidden_BTD.gather(1, positions_BQ[..., None].expand(-1, -1, hidden_BTD.shape[2]))
         terms_BQM = self.terms(chosen_BQD).float()
+        match_BQM, near_BQN, covered_BQN, recency_BQ1, sink_BQ1 = terms_BQM.split_with_sizes(self.sizes, dim=-1)
+        overlap_BQT, best_BQN = self._overlap(hidden_BTD, tokens_BT, positions_BQ, near_BQN)
         sharp_BQ = torch.log(positions_BQ.float() + 2) / math.log(512)
         content_BQT = torch.einsum("bqp,btp->bqt", self.query(chosen_BQD), self.key(hidden_BTD)).float()
-        scores_BQT = content_BQT * (sharp_BQ / math.sqrt(self.query.out_features))[..., None]
-        sources_T = torch.arange(length, device=tokens_BT.device)
-        recency_BQT = (sources_T + 1.0) / (positions_BQ[..., None] + 1.0)
-        scores_BQT = scores_BQT + terms_BQM[..., -2, None] * recency_BQT
-        scores_BQT = scores_BQT + self._match(tokens_BT, positions_BQ, terms_BQM[..., : self.match_length])
-        scores_BQT = scores_BQT.masked_fill(sources_T > positions_BQ[..., None], NEVER)
-        return scores_BQT, terms_BQM[..., -1]
+        sources_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+        scores_BQT = (
+            content_BQT * (sharp_BQ / math.sqrt(self.query.out_features))[..., None]
+            + self._match(tokens_BT, positions_BQ, match_BQM)
+            + overlap_BQT
+            + recency_BQ1 * (sources_T + 1.0) / (positions_BQ[..., None] + 1.0)
+        )
+        sink_BQ = sink_BQ1[..., 0] + (covered_BQN * best_BQN).sum(-1)
+        return scores_BQT.masked_fill(sources_T > positions_BQ[..., None], NEVER), sink_BQ
 
     def _match(self, tokens_BT: Tensor, positions_BQ: Tensor, weights_BQM: Tensor) -> Tensor:
         """Return, for each source s, the sum of the weights of all lengths j with x[s-j:s] == x[t-j+1:t+1]."""
@@ -151,6 +164,56 @@ class Pointer(nn.Module):
             running = running & same
             total_BQT = total_BQT + weights_BQM[..., j, None] * running
         return total_BQT
+
+    def _overlap(
+        self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor, near_BQN: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return, for each source, the share of the query's line that stands within each neighbourhood, weighted: BQT;
+        and the largest share that any source has: BQN. Where nothing overlaps there is nothing to copy."""
+        starts_BQ = line_starts(tokens_BT, self.newline).gather(1, positions_BQ)
+        first = int(starts_BQ.min())  # tokens before it are in no chosen line
+        importance_BUO = F.softplus(self.importance(hidden_BTD[:, first:])).float()
+        mass_BUT = torch.zeros((), device=tokens_BT.device)
+        same = torch.ones((), dtype=torch.bool, device=tokens_BT.device)
+        for order in range(ORDERS):
+            shifted_BT = F.pad(tokens_BT, (order, 0), value=-1)[:, : tokens_BT.shape[1]]
+            same = same & (shifted_BT[:, first:, None] == shifted_BT[:, None, :])
+            mass_BUT = mass_BUT + importance_BUO[..., order, None] * same
+        total_BU1 = importance_BUO.sum(-1, keepdim=True)
+        line_BQT = _of_line(mass_BUT, starts_BQ - first, positions_BQ - first)
+        share_BQT = line_BQT / _of_line(total_BU1, starts_BQ - first, positions_BQ - first).clamp_min(1e-6)
+        sources_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+        up_to_BQT = F.pad((share_BQT * (sources_T < starts_BQ[..., None])).cumsum(-1), (1, 0))
+        scores_BQT = torch.zeros_like(share_BQT)
+        best = []
+        for i, (before, after) in enumerate(NEIGHBOURHOODS):
+            high_T = (sources_T + after).clamp_max(len(sources_T))
+            low_T = (sources_T - before).clamp_min(0)
+            near_BQT = up_to_BQT[..., high_T] - up_to_BQT[..., low_T]
+            scores_BQT = scores_BQT + near_BQN[..., i, None] * near_BQT
+            best.append(near_BQT.amax(-1))
+        return scores_BQT, torch.stack(best, dim=-1)
+
+
+NEIGHBOURHOODS = ((6, 1), (12, 1), (24, 1), (48, 1), (0, 24))
+"""(tokens before, tokens from the source on) in which the overlap is counted."""
+ORDERS = 3
+"""Single tokens, pairs and triples count as overlap."""
+
+
+def line_starts(tokens_BT: Tensor, newline: int) -> Tensor:
+    """Return for each token the position at which its line begins; a newline belongs to the line that it ends."""
+    positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+    after_BT = F.pad(tokens_BT == newline, (1, -1), value=True)
+    return torch.where(after_BT, positions_T, 0).cummax(1).values
+
+
+def _of_line(values_BUX: Tensor, starts_BQ: Tensor, positions_BQ: Tensor) -> Tensor:
+    """Return the sum over the line of each position, up to the position: [B, Q, X]."""
+    up_to_BUX = F.pad(values_BUX.cumsum(1), (0, 0, 1, 0))
+    width = values_BUX.shape[-1]
+    end = up_to_BUX.gather(1, (positions_BQ + 1)[..., None].expand(-1, -1, width))
+    return end - up_to_BUX.gather(1, starts_BQ[..., None].expand(-1, -1, width))
 
 
 class TinyModel(nn.Module):
@@ -188,10 +251,10 @@ class TinyModel(nn.Module):
         if self.pointer is None:
             return lm_BQ
         scores_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
-        everything_BQ = torch.logaddexp(scores_BQT.logsumexp(-1), sink_BQ)
+        everything_BQ = log_add(scores_BQT.logsumexp(-1), sink_BQ)
         matching_BQT = scores_BQT.masked_fill(tokens_BT[:, None, :] != targets_BQ[..., None], NEVER)
         copied_BQ = matching_BQT.logsumexp(-1)
-        return torch.logaddexp(copied_BQ, sink_BQ + lm_BQ) - everything_BQ
+        return log_add(copied_BQ, sink_BQ + lm_BQ) - everything_BQ
 
     def next_log_probs(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> Tensor:
         """Return the log-probabilities of every next token, fp32 [B, Q, V]."""
@@ -220,6 +283,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return unit_rms(hidden) * self.weight
+
+
+def log_add(left: Tensor, right: Tensor) -> Tensor:
+    """Return log(exp(left) + exp(right)). `torch.logaddexp` overflows in its second derivative."""
+    return torch.stack([left, right]).logsumexp(0)
 
 
 def unit_rms(hidden: Tensor) -> Tensor:

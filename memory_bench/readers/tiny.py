@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Literal, Self
 
@@ -25,8 +25,8 @@ from memory_bench.types import Completion
 class TinyReader:
     """Greedy completion of plain text, up to the first newline.
 
-    `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` is the Engram slot that the
-    checkpoint was trained with (its empty table is the identity). There is no cache of keys and values yet: each new
+    `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` makes the Engram slot that
+    the checkpoint was trained with (an empty table is the identity). There is no cache of keys and values yet: each new
     token costs one pass over everything before it.
     """
 
@@ -40,7 +40,7 @@ class TinyReader:
         window_tokens: int,
         max_new_tokens: int,
         threads: int | None = None,
-        slot: Slot | None = None,
+        slot: Callable[..., Slot] | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -131,7 +131,7 @@ class TinyReader:
     def mark(self) -> torch.cuda.Event | None:
         if self.device.type != "cuda":
             return None
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 

@@ -5,12 +5,16 @@ A cell is a wording (of the event; another one; each trained or held out), a len
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+import torch
+
 from memory_bench.contracts import Reader
 from memory_bench.metrics import exact_match
+from memory_bench.readers.tiny import TinyReader
 from memory_bench.readers.training.prompts import UNKNOWN, Mix, PromptFactory
 from memory_bench.readers.training.wordings import load_grammar
 
@@ -23,7 +27,7 @@ WORDINGS = {
     "unknown, unseen": (replace(PLAIN, reworded=0.5, unknown=1.0), True),
     "updated, unseen": (replace(PLAIN, reworded=0.5, updated=1.0), True),
 }
-SIZES = ((0, 4), (0, 16), (512, 4), (512, 16), (2048, 4), (2048, 16))  # tokens of context (0: the facts alone), facts
+SIZES = ((0, 4), (512, 1), (512, 4), (512, 16), (2048, 4))  # tokens of context (0: the facts alone), facts
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,17 @@ def _draw(factory: PromptFactory, random: Random, tokens: int, facts: int, *, ve
         stated = any(question in passage for passage in scene.passages)
         if answer == UNKNOWN or verbatim == stated or factory.mix.reworded not in (0.0, 1.0):
             return "\n".join((*scene.passages, question)), answer
+
+
+def bits_per_byte(reader: TinyReader, texts: Sequence[str], *, windows: int = 64, length: int = 512) -> float:
+    """Return the mean loss on held-out text in bits per byte of UTF-8, over windows of `length` tokens."""
+    nats, size = 0.0, 0
+    for text in texts[:windows]:
+        tokens = reader.tokenizer.encode(text).ids[:length]
+        tokens_BT = reader.batch([tokens])
+        with torch.inference_mode():
+            positions_BQ = torch.arange(len(tokens) - 1, device=reader.device)[None]
+            hidden_BTD = reader.model(tokens_BT)
+            nats -= reader.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, 1:]).sum().item()
+        size += len(reader.tokenizer.decode(tokens[1:]).encode())
+    return nats / math.log(2) / size

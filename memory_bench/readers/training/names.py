@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from uuid import UUID
 
@@ -100,7 +100,7 @@ class Names:
     def value(self, kind: str) -> str:
         """Return a value of a kind named in `relations.txt`."""
         r = self.random
-        drawn = {
+        drawn: dict[str, Callable[[], str]] = {
             "digits": lambda: "".join(str(r.randrange(10)) for _ in range(r.randrange(2, 11))),
             "number": lambda: r.choice(
                 (f"{r.uniform(0, 999):.1f}", f"{r.randrange(1000, 10**6):,}", f"{r.random():.3f}")

@@ -56,7 +56,8 @@ class Grammar:
 def load_grammar(*, held_out: bool) -> Grammar:
     """Return the wordings to train on, or those that are never trained on."""
     relations = tuple(_relation(line) for line in _lines("relations.txt"))
-    return Grammar(*(_part(items, held_out) for items in (relations, _lines("frames.txt"), _lines("questions.txt"))))
+    frames, questions = _lines("frames.txt"), _lines("questions.txt")
+    return Grammar(_part(relations, held_out), _part(frames, held_out), _part(questions, held_out))
 
 
 def _part(items: tuple[Item, ...], held_out: bool) -> tuple[Item, ...]:

@@ -1,0 +1,121 @@
+"""Train a bundled reader: `python -m memory_bench train train=tiny train.reading.steps=100`.
+
+Reads text (`training/corpus.py`), learns to read (`training/reading.py`), lets the slot learn to be written, saves the
+weights with their sha256, and measures what the reader can read (`training/evaluation.py`). A run that was cut off goes
+on from its checkpoint. The weights are used by `reader.weights=training/tiny`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from tokenizers import Tokenizer
+
+from memory_bench import config
+from memory_bench.readers import checkpoint
+from memory_bench.readers.model import Shape, TinyModel
+from memory_bench.readers.tiny import TinyReader, choose_device
+from memory_bench.readers.training.batches import Batches
+from memory_bench.readers.training.corpus import Document, load_corpus
+from memory_bench.readers.training.evaluation import bits_per_byte, evaluate
+from memory_bench.readers.training.prompts import Mix, PromptFactory, common_words
+from memory_bench.readers.training.reading import Schedule, train_reading
+from memory_bench.readers.training.tokenizer import train_tokenizer
+from memory_bench.readers.training.wordings import load_grammar
+
+
+def main(arguments: list[str]) -> int:
+    """Train what the overrides name; return the exit code."""
+    console = Console(highlight=False)
+    options = config.training(arguments)
+    if options["threads"] is not None:
+        torch.set_num_threads(options["threads"])
+    folder = Path(options["out"]) / options["train"]["weights"]
+    folder.mkdir(parents=True, exist_ok=True)
+    documents = load_corpus(options["train"]["packages"], Path(options["out"]) / "corpus.jsonl")
+    console.print(f"{len(documents)} files, {sum(len(d.text) for d in documents) / 1e6:.1f} MB of prose")
+    _ensure_tokenizer(documents)
+    train(options, documents, folder, console)
+    node = {**options["reader"], "weights": str(folder), "device": options["device"]}
+    measure(
+        config.build_training(node), documents, folder, console, questions=options["questions"], seed=options["seed"]
+    )
+    console.print(f"use it with reader.weights={folder}")
+    return 0
+
+
+def train(options: Mapping[str, Any], documents: list[Document], folder: Path, console: Console) -> None:
+    """Train and save the weights with everything that they must agree with, and the list of files that were read."""
+    plan, seed = options["train"], options["seed"]
+    device = choose_device(options["device"])
+    tokenizer = Tokenizer.from_file(str(checkpoint.TOKENIZER))
+    texts = [document.text for document in documents if not document.held_out]
+    factory = PromptFactory(load_grammar(held_out=False), texts, common_words(texts), Mix())
+    schedule = Schedule(**plan["reading"])
+    batches = Batches(factory, seed=seed, steps=schedule.steps, **plan["prompts"])
+    torch.manual_seed(seed)
+    shape = Shape(**plan["shape"], newline=tokenizer.encode("\n").ids[0])
+    slot = config.build_training(plan["slot"], width=shape.width, seed=seed) if plan["slot"] else None
+    model = TinyModel(shape, slot)
+    begun = time.perf_counter()
+    for row in train_reading(model, batches, schedule, device=device, folder=folder):
+        console.print(_line(row, schedule.steps, begun))
+    if slot is not None:
+        writer = config.build_training(plan["writing"])
+        for row in writer(model, factory, tokenizer, seed=seed):
+            _log(folder, row)
+            console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+    made = {
+        "options": dict(options),
+        "seconds": round(time.perf_counter() - begun, 1),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+    checkpoint.save(folder, model, made)
+    sources = {document.source: document.sha256 for document in documents if not document.held_out}
+    (folder / "sources.json").write_text(json.dumps(sources, indent=0) + "\n", encoding="utf-8")
+
+
+def measure(
+    reader: TinyReader, documents: list[Document], folder: Path, console: Console, *, questions: int, seed: int
+) -> None:
+    """Write `figures.json`: exact match by wording, length and number of facts, and bits per byte of held-out text."""
+    held_out = [document.text for document in documents if document.held_out]
+    words = common_words([document.text for document in documents if not document.held_out])
+    figures = []
+    for figure in evaluate(reader, held_out, words, questions=questions, seed=seed):
+        figures.append(asdict(figure))
+        cell = f"{figure.wording:20s} {figure.context_tokens:5d} tokens {figure.facts:3d} facts"
+        console.print(f"{cell}  {figure.exact_match:.3f}")
+    kept = {"figures": figures, "bits_per_byte": bits_per_byte(reader, held_out), "seed": seed}
+    (folder / "figures.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    console.print(f"bits per byte of held-out text: {kept['bits_per_byte']:.3f}")
+
+
+def _ensure_tokenizer(documents: list[Document]) -> None:
+    if not checkpoint.TOKENIZER.exists():
+        texts = (document.text for document in documents if not document.held_out)
+        train_tokenizer(texts, Shape().vocabulary).save(str(checkpoint.TOKENIZER))
+
+
+def _line(row: Mapping[str, float], steps: int, begun: float) -> str:
+    left = (time.perf_counter() - begun) / row["step"] * (steps - row["step"])
+    return (
+        f"step {row['step']}/{steps}  answers {row['answer_nll']:.3f} nats, right {row['token_accuracy']:.3f}  "
+        f"text {row['lm_nll']:.3f} nats  {left:.0f} s left"
+    )
+
+
+def _log(folder: Path, row: Mapping[str, float]) -> None:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
