@@ -17,7 +17,8 @@ from memory_bench.readers import checkpoint
 from memory_bench.readers.training.prompts import Prompt, PromptFactory
 from memory_bench.readers.training.tokenizer import PAD
 
-TOKENS_PER_FACT = 45  # about what a stated fact and its share of hay take
+MOST_QUESTIONS = 14
+TOKENS_PER_FACT = 40  # about what a stated fact and its share of hay take
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ class Batches(Dataset[Batch]):
         while True:
             most = max(1, min(32, length // TOKENS_PER_FACT))
             facts = random.randint(1, most) if random.random() < 0.9 else 1
-            wanted = int(length * random.uniform(0.7, 1.0))
-            scene = self.factory.draw(random, tokens=wanted, questions=random.randint(1, 4), facts=facts)
+            wanted = int(length * random.uniform(0.85, 1.1))
+            questions = random.randint(1, min(MOST_QUESTIONS, max(3, length // 40)))
+            scene = self.factory.draw(random, tokens=wanted, questions=questions, facts=facts)
             tokens, inside = encode(self.tokenizer, scene.prompt())
             if len(tokens) <= length:
                 return tokens, inside

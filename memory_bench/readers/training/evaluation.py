@@ -18,7 +18,7 @@ from memory_bench.readers.tiny import TinyReader
 from memory_bench.readers.training.prompts import UNKNOWN, Mix, PromptFactory
 from memory_bench.readers.training.wordings import load_grammar
 
-PLAIN = Mix(random_wording=0.0, unknown=0.0, updated=0.0, block=0.0)
+PLAIN = Mix(random_wording=0.0, unknown=0.0, nothing=0.0, updated=0.0, block=0.0)
 WORDINGS = {
     "event, trained": (replace(PLAIN, reworded=0.0), False),
     "event, unseen": (replace(PLAIN, reworded=0.0), True),

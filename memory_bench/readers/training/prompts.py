@@ -29,7 +29,8 @@ class Mix:
     reworded: float = 0.6
     random_wording: float = 0.3
     same_noun: float = 0.5
-    unknown: float = 0.15
+    unknown: float = 0.12
+    nothing: float = 0.06
     updated: float = 0.12
     block: float = 0.12
     neighbour: float = 0.5
@@ -88,11 +89,8 @@ class PromptFactory:
     def draw(self, random: Random, *, tokens: int, questions: int, facts: int) -> Scene:
         """Return a scene of about `tokens` tokens with `facts` stated facts, of which up to `questions` are asked."""
         names = Names(random, self.words)
-        asked = [self.fact(random, names) for _ in range(min(questions, facts))]
-        stated = list(asked)
-        while len(stated) < facts:
-            stated.append(self.distractor(random, names, random.choice(asked)))
-        random.shuffle(stated)
+        stated = self._facts(random, names, facts)
+        asked = random.sample(stated, min(questions, facts))
         lines = []
         for fact in asked:
             alone = sum(other.entity == fact.entity for other in stated) == 1
@@ -102,9 +100,22 @@ class PromptFactory:
             elif random.random() < self.mix.updated:
                 stated = self._state_older(random, names, stated, fact)
             lines.append((question, answer))
+        if random.random() < self.mix.nothing:
+            return Scene((), tuple((question, UNKNOWN) for question, _ in lines))
         sentences = self._in_block(random, [fact.sentence for fact in stated])
         room = int(tokens * CHARACTERS_PER_TOKEN) - sum(len(q) + len(a) + 2 for q, a in lines)
         return Scene(tuple(self._passages(random, sentences, room)), tuple(lines))
+
+    def _facts(self, random: Random, names: Names, count: int) -> list[Fact]:
+        """Return facts of which a third stand for themselves, the others are distractors of these."""
+        first = [self.fact(random, names) for _ in range(max(1, count // 3))]
+        told = {(fact.entity.lower(), fact.relation.nouns): fact for fact in first}
+        while len(told) < count:
+            fact = self.distractor(random, names, random.choice(first))
+            told.setdefault((fact.entity.lower(), fact.relation.nouns), fact)
+        facts = list(told.values())
+        random.shuffle(facts)
+        return facts
 
     def fact(self, random: Random, names: Names) -> Fact:
         relation = random.choice(self.grammar.relations)
