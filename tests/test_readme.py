@@ -1,6 +1,7 @@
 """What the README says is so: its example runs, its commands compose, its tree is the tree.
 
-`python -m tests.test_readme` writes the tree anew, from the first lines of the modules' docstrings.
+`python -m tests.test_readme` writes the tree anew, from the first lines of the modules' docstrings, and the readers'
+figures, from the files that lie beside their weights.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests import stubs
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "CONTRIBUTING.md")
-START, END = "<!-- tree -->\n", "<!-- end of tree -->"
+WEIGHTS = ROOT / "memory_bench" / "readers" / "weights"
 CAPTION_COLUMN = 44
 
 
@@ -48,14 +49,42 @@ def _caption(file: Path) -> str:
     return docstring.splitlines()[0].removesuffix(".")
 
 
-def with_tree(page: str) -> str:
-    before, _, rest = page.partition(START)
-    return f"{before}{START}{tree()}{END}{rest.partition(END)[2]}"
+def readers() -> str:
+    """Return what the bundled readers can read, as measured at the end of their training: Markdown tables."""
+    tables = []
+    for file in sorted(WEIGHTS.glob("*/figures.json")):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        config_of_weights = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))
+        rows: dict[str, dict[str, float]] = {}
+        for figure in kept["figures"]:
+            size = f"{figure['context_tokens'] or 'evidence'} / {figure['facts']}"
+            rows.setdefault(figure["wording"], {})[size] = figure["exact_match"]
+        sizes = list(next(iter(rows.values())))
+        head = [f"`reader={file.parent.name}`", *sizes]
+        body = [[wording, *(f"{cells[size]:.2f}" for size in sizes)] for wording, cells in rows.items()]
+        lines = [head, [":--", *["--:"] * len(sizes)], *body]
+        made = config_of_weights["training"]
+        tables.append(
+            "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            + f"\n\n{kept['figures'][0]['questions']} questions a cell, seed {kept['seed']}. "
+            f"{made['parameters'] / 1e6:.2f} M parameters, {kept['bits_per_byte']:.2f} bits per byte of held-out text, "
+            f"trained for {made['seconds'] / 60:.0f} minutes on {made['threads']} threads of a CPU.\n"
+        )
+    return "\n".join(tables)
 
 
-def test_the_tree_of_the_readme_is_the_tree() -> None:
+def rewritten(page: str) -> str:
+    """Return the page with its tree and its readers' figures made anew."""
+    for name, text in (("tree", tree()), ("readers", readers())):
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(start)
+        page = f"{before}{start}{text}{end}{rest.partition(end)[2]}"
+    return page
+
+
+def test_the_tree_and_the_readers_of_the_readme_are_what_lies_here() -> None:
     page = README.read_text(encoding="utf-8")
-    assert page == with_tree(page), "type: python -m tests.test_readme"
+    assert page == rewritten(page), "type: python -m tests.test_readme"
     assert "memory_bench/runner.py" in page
 
 
@@ -114,4 +143,4 @@ def test_the_two_files_of_the_example_are_a_memory(tmp_path: Path, monkeypatch: 
 
 
 if __name__ == "__main__":
-    README.write_text(with_tree(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,6 +19,7 @@ from memory_bench.readers.model import Shape, Slot, TinyModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 TOKENIZER = WEIGHTS / "tokenizer.json"
+RESTORE = "restore the file (git checkout) or train again (python -m memory_bench train)"
 
 
 def sha256(path: Path) -> str:
@@ -57,12 +58,14 @@ def load(folder: Path, make_slot: Callable[..., Slot] | None) -> TinyModel:
 
     Raises BadInput if weights, tokenizer or slot are not those that the config names.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _read_config(folder)
     for key, path in (("model_sha256", folder / "model.safetensors"), ("tokenizer_sha256", TOKENIZER)):
+        if not path.is_file():
+            raise BadInput(f"{path.name} is missing, {folder.name} needs it: {RESTORE}")
         if (found := sha256(path)) != config[key]:
             raise BadInput(
                 f"{path.name} of {folder.name} has sha256 {found[:12]}..., {config[key][:12]}... was expected: "
-                "restore the file (git checkout) or train again (python -m memory_bench train)"
+                + RESTORE
             )
     if (config["slot"] is None) != (make_slot is None):
         raise BadInput(
@@ -73,7 +76,24 @@ def load(folder: Path, make_slot: Callable[..., Slot] | None) -> TinyModel:
     model = TinyModel(Shape(**config["shape"]), slot)
     tensors = load_file(folder / "model.safetensors")
     model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
-    if slot is not None and (described := slot.describe()) != config["slot"]:
-        differing = sorted(key for key in described if described[key] != config["slot"].get(key))
-        raise BadInput(f"the slot of {folder.name} addresses other rows than those it was trained with: {differing}")
+    if slot is not None:
+        _check_slot(folder, found=slot.describe(), kept=config["slot"])
     return model.eval().requires_grad_(False)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"config.json of {folder.name} is not JSON ({error}): {RESTORE}") from error
+    return config
+
+
+def _check_slot(folder: Path, *, found: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """An address must mean the row that it meant in training."""
+    for key in found:
+        if found[key] != kept.get(key):
+            raise BadInput(
+                f"the slot of {folder.name} addresses other rows than those it was trained with: "
+                f"{key} is {found[key]}, {kept.get(key)} was expected: {RESTORE}"
+            )

@@ -42,6 +42,7 @@ class TinyReader:
         threads: int | None = None,
         slot: Callable[..., Slot] | None = None,
     ) -> None:
+        _check(window_tokens, max_new_tokens, threads)
         if threads is not None:
             torch.set_num_threads(threads)
         self.folder = checkpoint.find(weights)
@@ -71,6 +72,8 @@ class TinyReader:
         first_token_seconds = None
         running = list(range(len(prompts)))
         for _ in range(self.max_new_tokens):
+            if not running:
+                break
             log_probs_BV = self._next([encoded[i] + written[i] for i in running])
             best = log_probs_BV.max(-1)
             first_token_seconds = first_token_seconds or time.perf_counter() - begun
@@ -78,8 +81,6 @@ class TinyReader:
                 written[i].append(token)
                 logprobs[i] += logprob
             running = [i for i in running if written[i][-1] != self.newline]
-            if not running:
-                break
         return [
             Completion(
                 text=self.tokenizer.decode([t for t in tokens if t != self.newline]).strip(),
@@ -93,11 +94,14 @@ class TinyReader:
 
     @torch.inference_mode()
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
-        """Return log p(continuation | prompt) in nats, summed over its tokens; a space stands between the two."""
+        """Return log p(continuation | prompt) in nats, summed over the tokens of each continuation.
+
+        A continuation begins with its space: token boundaries are those of the prompt and it written as one text.
+        """
         start = len(self.encode(prompt))
         totals = []
         for continuation in continuations:
-            tokens_BT = self.batch([self.encode(f"{prompt} {continuation}")])
+            tokens_BT = self.batch([self.encode(prompt + continuation)])
             positions_BQ = torch.arange(start - 1, tokens_BT.shape[1] - 1, device=self.device)[None]
             hidden_BTD = self.model(tokens_BT, self.look_up)
             log_probs_BQ = self.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, start:])
@@ -152,6 +156,18 @@ class TinyReader:
             f"{self.folder.name}/config.json": checkpoint.sha256(self.folder / "config.json"),
             "tokenizer.json": config["tokenizer_sha256"],
         }
+
+
+def _check(window_tokens: int, max_new_tokens: int, threads: int | None) -> None:
+    if max_new_tokens < 1:
+        raise BadInput(f"reader.max_new_tokens={max_new_tokens}: expected a whole number >= 1, such as 48")
+    if window_tokens <= max_new_tokens:
+        raise BadInput(
+            f"reader.window_tokens={window_tokens}: expected a whole number > reader.max_new_tokens={max_new_tokens}, "
+            "such as 8192"
+        )
+    if threads is not None and threads < 1:
+        raise BadInput(f"reader.threads={threads}: expected a whole number >= 1, or null for what torch chooses")
 
 
 def choose_device(name: str) -> torch.device:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,7 @@ from memory_bench.readers.training.batches import Batches
 from memory_bench.readers.training.corpus import Document, load_corpus
 from memory_bench.readers.training.evaluation import bits_per_byte, evaluate
 from memory_bench.readers.training.prompts import Mix, PromptFactory, common_words
-from memory_bench.readers.training.reading import Schedule, train_reading
+from memory_bench.readers.training.reading import Schedule, logged, train_reading
 from memory_bench.readers.training.tokenizer import train_tokenizer
 from memory_bench.readers.training.wordings import load_grammar
 
@@ -65,17 +64,18 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
     shape = Shape(**plan["shape"], newline=tokenizer.encode("\n").ids[0])
     slot = config.build_training(plan["slot"], width=shape.width, seed=seed) if plan["slot"] else None
     model = TinyModel(shape, slot)
-    begun = time.perf_counter()
     for row in train_reading(model, batches, schedule, device=device, folder=folder):
-        console.print(_line(row, schedule.steps, begun))
+        console.print(_line(row, schedule.steps))
+    seconds = logged(folder, schedule.steps)["seconds"]
     if slot is not None:
         writer = config.build_training(plan["writing"])
         for row in writer(model, factory, tokenizer, seed=seed):
             _log(folder, row)
             console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+        seconds += row["seconds"]
     made = {
         "options": dict(options),
-        "seconds": round(time.perf_counter() - begun, 1),
+        "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in model.parameters()),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
@@ -108,8 +108,8 @@ def _ensure_tokenizer(documents: list[Document]) -> None:
         train_tokenizer(texts, Shape().vocabulary).save(str(checkpoint.TOKENIZER))
 
 
-def _line(row: Mapping[str, float], steps: int, begun: float) -> str:
-    left = (time.perf_counter() - begun) / row["step"] * (steps - row["step"])
+def _line(row: Mapping[str, float], steps: int) -> str:
+    left = row["seconds"] / row["step"] * (steps - row["step"])
     return (
         f"step {row['step']}/{steps}  answers {row['answer_nll']:.3f} nats, right {row['token_accuracy']:.3f}  "
         f"text {row['lm_nll']:.3f} nats  {left:.0f} s left"

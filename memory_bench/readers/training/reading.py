@@ -51,7 +51,8 @@ def train_reading(
         prefetch_factor=4 if schedule.workers else None,
         pin_memory=device.type == "cuda",
     )
-    begun, sums, seen = time.perf_counter(), torch.zeros(3, device=device), 0
+    before = logged(folder, done)
+    begun, sums, seen = time.perf_counter() - before["seconds"], torch.zeros(3, device=device), int(before["tokens"])
     for step, batch in enumerate(rows, start=done + 1):
         answer_nll, lm_nll, right = train_step(model, batch.to(device), optimizers, schedule, step)
         sums += torch.stack([answer_nll, lm_nll, right])
@@ -123,6 +124,17 @@ def _save(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Opt
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)  # a run that dies while writing keeps the checkpoint before
+
+
+def logged(folder: Path, step: int) -> dict[str, float]:
+    """Return the seconds and tokens that the curve shows up to a step."""
+    curve = folder / "log.jsonl"
+    rows = [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()] if curve.exists() else []
+    return max(
+        (row for row in rows if row.get("step", step + 1) <= step),
+        key=lambda row: row["step"],
+        default={"seconds": 0.0, "tokens": 0.0},
+    )
 
 
 def _resume(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Optimizer], device: torch.device) -> int:
