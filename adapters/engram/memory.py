@@ -46,7 +46,10 @@ class Engram:
 
     def write(self, events: Sequence[Event]) -> None:
         """Write the events one by one. An id that is held is replaced: the table is written anew without it."""
-        latest = {event.id: event for event in events}
+        latest: dict[str, Event] = {}
+        for event in events:
+            latest.pop(event.id, None)  # one that is told again moves to the end, as it would in a later batch
+            latest[event.id] = event
         self.forget(list(latest))
         for event in latest.values():
             self.held[event.id] = event

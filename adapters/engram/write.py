@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,7 +35,8 @@ class TouchedRows:
 
     def embeddings(self, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """Return layer -> embeddings_BTE from values_UC, for the tokens that this was made of."""
-        return {layer: values[layer][self.inverse[layer]].flatten(2) for layer in self.found}
+        # not indexing: from some size on its gradient is summed by threads in any order, and bits differ between runs
+        return {layer: F.embedding(self.inverse[layer], values[layer]).flatten(2) for layer in self.found}
 
     def elsewhere(self, values: Mapping[int, Tensor], tokens_BT: Tensor, apart_B: Sequence[int]) -> dict[int, Tensor]:
         """Return layer -> embeddings_BTE for other tokens: rows that were not touched are zero."""

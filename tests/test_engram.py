@@ -1,0 +1,463 @@
+"""Engram: what holds for its slot, its table and its write rule whatever they were trained to.
+
+Slot and network are small and random, so nothing here shows that anything is remembered: that is measured, by the task.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from adapters.engram.memory import Engram
+from adapters.engram.pretrain import pretrain_slot
+from adapters.engram.slot import EngramSlot, EngramTable, signed_sqrt_gate
+from adapters.engram.write import TouchedRows, descend, write_loss, write_rows
+from memory_bench.errors import BadInput
+from memory_bench.readers import checkpoint
+from memory_bench.readers.tiny import TinyReader
+from memory_bench.readers.training.prompts import Mix, PromptFactory
+from memory_bench.readers.training.wordings import load_grammar
+from memory_bench.types import Event, Query
+from tasks.needle.templates import Relation, Wording
+from tests.needles import events, needle
+from tests.readers import copier, log_probs, random_model, random_slot, reader
+from tests.stubs import StubReader
+
+SLOT = random_slot()
+MODEL = random_model(slot=SLOT)
+CPU = torch.device("cpu")
+IDS = st.integers(0, 4095)
+TOKENS = st.lists(IDS, min_size=2, max_size=12)
+few = settings(deadline=None, max_examples=25)
+
+
+def filled_table(seed: int = 0) -> EngramTable:
+    table = EngramTable(SLOT, CPU)
+    generator = torch.Generator().manual_seed(seed)
+    for rows_RC in table.rows.values():
+        rows_RC += torch.randn(rows_RC.shape, generator=generator)
+    return table
+
+
+def copied(table: EngramTable) -> dict[int, Tensor]:
+    return {layer: rows_RC.clone() for layer, rows_RC in table.rows.items()}
+
+
+def same(one: dict[int, Tensor], other: dict[int, Tensor]) -> bool:
+    return all(torch.equal(one[layer], other[layer]) for layer in one)
+
+
+def written(*texts: list[int], table: EngramTable | None = None, steps: int = 2) -> EngramTable:
+    table = table or EngramTable(SLOT, CPU)
+    for tokens in texts:
+        tokens_BT = torch.tensor([tokens])
+        write_rows(MODEL, table, tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool), steps=steps)
+    return table
+
+
+# Reading from the table
+
+
+@few
+@given(tokens=TOKENS)
+def test_an_empty_table_leaves_every_bit_as_it_is(tokens: list[int]) -> None:
+    without = random_model()
+    without.load_state_dict({name: t for name, t in MODEL.state_dict().items() if not name.startswith("slot.")})
+    assert torch.equal(log_probs(MODEL, [tokens], look_up=EngramTable(SLOT, CPU)), log_probs(without, [tokens]))
+
+
+def test_a_filled_table_changes_the_answer() -> None:
+    tokens = [300, 301, 302]
+    assert not torch.allclose(log_probs(MODEL, [tokens], look_up=filled_table()), log_probs(MODEL, [tokens]), atol=0.01)
+
+
+@few
+@given(tokens=TOKENS, data=st.data())
+def test_a_later_token_changes_nothing_before_it(tokens: list[int], data: st.DataObject) -> None:
+    at = data.draw(st.integers(1, len(tokens) - 1))
+    other = [*tokens[:at], data.draw(IDS), *tokens[at + 1 :]]
+    table = filled_table()
+    before, after = (log_probs(MODEL, [row], look_up=table)[:, :at] for row in (tokens, other))
+    assert torch.equal(before, after)
+
+
+@few
+@given(one=TOKENS, other=TOKENS, suffix=st.lists(IDS, min_size=3, max_size=6))
+def test_what_is_found_depends_on_the_last_three_tokens_wherever_they_stand(
+    one: list[int], other: list[int], suffix: list[int]
+) -> None:
+    table = filled_table()
+    ends = [table(torch.tensor([[*before, *suffix]])) for before in (one, other)]
+    for layer in SLOT.layers:
+        found_TE = [end[layer][0, -(len(suffix) - 2) :] for end in ends]
+        assert torch.equal(found_TE[0], found_TE[1])
+
+
+@few
+@given(rows=st.lists(TOKENS, min_size=1, max_size=4), padding=st.integers(0, 5))
+def test_a_padded_batch_finds_what_its_rows_find_alone(rows: list[list[int]], padding: int) -> None:
+    table = filled_table()
+    length = max(map(len, rows)) + padding
+    together = table(torch.tensor([[*row, *[0] * (length - len(row))] for row in rows]))
+    for place, row in enumerate(rows):
+        alone = table(torch.tensor([row]))
+        assert all(torch.equal(together[layer][place, : len(row)], alone[layer][0]) for layer in SLOT.layers)
+
+
+def test_other_tokens_find_other_rows_and_layers_do_not_share_them() -> None:
+    rows = SLOT.rows(torch.tensor([[300, 301, 302], [300, 305, 302], [301, 300, 302]]))
+    last = {layer: {tuple(found[-1]) for found in rows_BTH.tolist()} for layer, rows_BTH in rows.items()}
+    assert [len(found) for found in last.values()] == [3, 3]
+    assert last[0] != last[1]
+
+
+def test_tokens_that_differ_in_case_and_spaces_only_find_the_same_rows() -> None:
+    tokenizer = Tokenizer.from_file(str(checkpoint.TOKENIZER))
+    for one, other in (("The", " the"), ("return", " Return"), ("\n", " ")):
+        ids = [tokenizer.encode(text).ids for text in (one, other)]
+        assert [len(found) for found in ids] == [1, 1]
+        rows = [SLOT.rows(torch.tensor([[500, *found]])) for found in ids]
+        assert all((rows[0][layer] == rows[1][layer]).all() for layer in SLOT.layers)
+
+
+def test_another_process_finds_the_same_rows() -> None:
+    script = (
+        "import torch; from tests.readers import random_slot\n"
+        "rows = random_slot().rows(torch.arange(300, 340)[None])\n"
+        "print([rows_BTH.tolist() for rows_BTH in rows.values()])"
+    )
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = [rows_BTH.tolist() for rows_BTH in SLOT.rows(torch.arange(300, 340)[None]).values()]
+    assert json.loads(done.stdout) == here
+
+
+# The gate
+
+
+def test_the_gate_is_a_half_at_zero_and_grows_with_the_score() -> None:
+    scores = torch.tensor([-1e4, -4.0, -1.0, -1e-2, -1e-7, 0.0, 1e-7, 1e-2, 1.0, 4.0, 1e4])
+    gates = signed_sqrt_gate(scores)
+    assert gates[5] == 0.5
+    assert (gates.diff() >= 0).all()
+    assert (gates[1:-1].diff()[[0, 1, 2, 5, 6, 7]] > 0).all()
+    assert ((gates >= 0) & (gates <= 1)).all()
+    torch.testing.assert_close(gates[[1, 9]], torch.sigmoid(torch.tensor([-2.0, 2.0])))
+    torch.testing.assert_close(gates + gates.flip(0), torch.ones(11))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_key_along_the_hidden_state_opens_the_gate_and_one_against_it_closes_it(sign: float) -> None:
+    width = SLOT.width
+    slot = random_slot(row_width=8)  # 2 orders, 2 heads, 8 numbers a row: an embedding is as wide as the model
+    with torch.no_grad():
+        slot.get_submodule("key.0").weight.copy_(sign * torch.eye(width))  # type: ignore[operator]
+        slot.get_submodule("value.0").weight.copy_(torch.eye(width))  # type: ignore[operator]
+    hidden_BTD = torch.randn(1, 1, width, generator=torch.Generator().manual_seed(0))
+    added_BTD = slot(0, hidden_BTD, hidden_BTD)
+    gate = 1 / (1 + math.exp(-sign * width**0.25))
+    torch.testing.assert_close(added_BTD, gate * hidden_BTD, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("score", [0.0, 1e-6, -1e-6, 1e-8, -1e-8, 1e-45, 1e4])
+def test_the_gate_has_finite_derivatives(score: float) -> None:
+    one = torch.tensor(score, requires_grad=True)
+    (first,) = torch.autograd.grad(signed_sqrt_gate(one), one, create_graph=True)
+    assert first.isfinite()
+    if first.requires_grad:
+        (second,) = torch.autograd.grad(first, one)
+        assert second.isfinite()
+
+
+# Writing
+
+
+@few
+@given(tokens=TOKENS, seed=st.integers(0, 3))
+def test_a_write_moves_the_rows_that_its_tokens_address_and_no_other(tokens: list[int], seed: int) -> None:
+    table = filled_table(seed)
+    before = copied(table)
+    written(tokens, table=table)
+    moved = 0
+    for layer, rows_BTH in SLOT.rows(torch.tensor([tokens])).items():
+        addressed = set(rows_BTH.ravel().tolist())
+        changed = set((table.rows[layer] != before[layer]).any(-1).nonzero()[:, 0].tolist())
+        assert changed <= addressed
+        moved += len(changed)
+    assert moved > 0
+
+
+def test_rows_of_the_last_token_alone_stay_empty() -> None:
+    """Nothing follows the last token: no loss says what its rows should hold."""
+    tokens = list(range(300, 310))
+    table = written(tokens)
+    for layer, rows_BTH in SLOT.rows(torch.tensor([tokens])).items():
+        assert not table.rows[layer][rows_BTH[0, -1]].any()
+        assert table.rows[layer][rows_BTH[0, :-1]].any(-1).all()
+
+
+def loss_of(tokens: list[int], table: EngramTable) -> float:
+    tokens_BT = torch.tensor([tokens])
+    return write_loss(MODEL, tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool), dict(table(tokens_BT))).item()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_write_makes_the_written_text_likelier_and_more_steps_more_so(steps: int) -> None:
+    tokens = list(range(300, 330))
+    slot_rate = {layer: rate.item() for layer, rate in SLOT.rates().items()}
+    assert slot_rate == {0: pytest.approx(1, abs=0.5), 1: pytest.approx(1, abs=0.5)}
+    losses = [loss_of(tokens, written(tokens, steps=count)) for count in (steps, steps + 1)]
+    assert losses[1] < losses[0] < loss_of(tokens, EngramTable(SLOT, CPU))
+
+
+def test_the_loss_is_that_of_all_tokens_and_of_no_padding() -> None:
+    rows = [[300, 301, 302, 303], [310, 311]]
+    tokens_BT = torch.tensor([rows[0], [*rows[1], 0, 0]])
+    real_BT = torch.tensor([[True] * 4, [True, True, False, False]])
+    table = filled_table()
+    together = write_loss(MODEL, tokens_BT, real_BT, dict(table(tokens_BT))).item()
+    expected = 0.0
+    for row in rows:
+        predicted_TV = log_probs(MODEL, [row], look_up=table)[0, :-1]
+        expected -= predicted_TV.gather(1, torch.tensor(row[1:])[:, None]).sum().item()
+    assert together == pytest.approx(expected, abs=1e-3)
+
+
+def test_writing_the_same_twice_gives_the_same_bits() -> None:
+    text = [300 + n % 7 for n in range(200)]
+    tables = [written(text) for _ in range(3)]
+    assert all(same(tables[0].rows, table.rows) for table in tables)
+
+
+def test_threads_add_the_slopes_of_a_row_in_one_order() -> None:
+    """With a text so long that torch shares the work between threads, and rows that many of its tokens address."""
+    slot = random_slot(row_width=64)
+    touched = TouchedRows(slot, torch.tensor([[300 + n % 7 for n in range(1000)]]))
+    values = {layer: torch.zeros(len(found), 64, requires_grad=True) for layer, found in touched.found.items()}
+    weights = torch.randn(1, 1000, 4 * 64, generator=torch.Generator().manual_seed(0))
+    slopes = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 2, 2):
+        torch.set_num_threads(threads)
+        slopes.append(torch.autograd.grad((touched.embeddings(values)[0] * weights).sum(), values[0])[0])
+    torch.set_num_threads(before)
+    assert all(torch.equal(slopes[0], slope) for slope in slopes)
+
+
+def test_a_prompt_that_touches_no_written_row_gets_the_same_bits() -> None:
+    table = written([300, 301, 302, 303, 304])
+    prompts = ([start, start + 1, start + 2, start + 3] for start in range(1000, 2000))
+    untouched = [p for p in prompts if not any(found.any() for found in table(torch.tensor([p])).values())]
+    assert len(untouched) > 100
+    for prompt in untouched[:20]:
+        assert torch.equal(log_probs(MODEL, [prompt], look_up=table), log_probs(MODEL, [prompt]))
+
+
+def test_derivatives_through_a_write_are_finite_from_an_empty_table_and_with_padding() -> None:
+    """Second derivatives: this is how the slot learns to be written."""
+    slot = random_slot()
+    model = random_model(slot=slot)
+    slot.requires_grad_(True)
+    tokens_BT = torch.tensor([[300, 301, 300, 301, 302], [310, 311, 0, 0, 0], [0, 0, 0, 0, 0]])
+    real_BT = torch.tensor([[True] * 5, [True, True, False, False, False], [False] * 5])
+    touched = TouchedRows(slot, tokens_BT, [0, 0, 1])
+    empty = {layer: torch.zeros(len(found), slot.row_width) for layer, found in touched.found.items()}
+    empty = {layer: values.requires_grad_() for layer, values in empty.items()}
+    with sdpa_kernel([SDPBackend.MATH]):
+        values = descend(model, touched, empty, tokens_BT, real_BT, steps=3, differentiable=True)
+        write_loss(model, tokens_BT, real_BT, touched.elsewhere(values, tokens_BT, [0, 0, 1])).backward()  # type: ignore[no-untyped-call]
+    slopes = {name: parameter.grad for name, parameter in slot.named_parameters()}
+    assert all(slope is not None and slope.isfinite().all() for slope in slopes.values())
+    assert all(slopes[f"{part}.{layer}"].any() for part in ("log_rate", "gain_D") for layer in (0, 1))  # type: ignore[union-attr]
+
+
+def test_episodes_written_side_by_side_have_tables_of_their_own() -> None:
+    one, other = list(range(300, 312)), list(range(305, 317))
+    tokens_BT = torch.tensor([one, other])
+    real_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
+    touched = TouchedRows(SLOT, tokens_BT, [0, 1])
+    empty = {layer: torch.zeros(len(found), SLOT.row_width) for layer, found in touched.found.items()}
+    together = touched.elsewhere(
+        descend(MODEL, touched, empty, tokens_BT, real_BT, steps=2), torch.tensor([one, one]), [0, 1]
+    )
+    for place, text in enumerate((one, other)):
+        alone = written(text)(torch.tensor([one]))
+        for layer in SLOT.layers:
+            torch.testing.assert_close(together[layer][place], alone[layer][0], rtol=0, atol=1e-4)
+
+
+def test_training_the_slot_leaves_the_network_as_it_is(tmp_path: Path) -> None:
+    slot = random_slot()
+    model = random_model(slot=slot)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    one = reader(model, tmp_path / "kept")
+    words = [f"word{n}" for n in range(40)]
+    factory = PromptFactory(load_grammar(held_out=False), [" ".join(words * 20)], words, Mix(nothing=0.0))
+    options = {"steps": 2, "write_steps": 2, "episodes": 2, "facts": 2, "tokens": 60, "rate": 0.01, "log_every": 1}
+    curve = list(pretrain_slot(model, factory, one.tokenizer, seed=0, **options))  # type: ignore[arg-type]
+    assert [row["slot_step"] for row in curve] == [1, 2]
+    assert all(math.isfinite(value) for row in curve for value in row.values())
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    trained = {name for name, _ in model.named_parameters() if name.startswith("slot.")}
+    assert changed == trained
+
+
+# The memory
+
+FACT = Event("a", "The code of gate 17 is 4411.")
+OTHERS = [Event("b", "Lunch is served at noon."), Event("c", "The code of gate 18 was lost.")]
+
+
+@pytest.fixture(scope="module")
+def slotted(tmp_path_factory: pytest.TempPathFactory) -> TinyReader:
+    return reader(MODEL, tmp_path_factory.mktemp("weights") / "slotted")
+
+
+def attached(slotted: TinyReader, *, steps: int = 2) -> Engram:
+    memory = Engram(steps=steps)
+    memory.attach(slotted)
+    return memory
+
+
+def test_attaching_gives_a_reader_that_reads_what_is_written(slotted: TinyReader) -> None:
+    memory = Engram(steps=2)
+    other = memory.attach(slotted)
+    empty = other.score("The code of gate 17 is", [" 4411."])
+    assert empty == slotted.score("The code of gate 17 is", [" 4411."])
+    memory.write([FACT])
+    assert other.score("The code of gate 17 is", [" 4411."])[0] > empty[0]
+    assert slotted.score("The code of gate 17 is", [" 4411."]) == empty
+    memory.reset()
+    assert other.score("The code of gate 17 is", [" 4411."]) == empty
+    assert memory.read(Query("What is the code of gate 17?")) == []
+
+
+@pytest.mark.parametrize("batches", [[[0, 1, 2]], [[0], [1], [2]], [[0, 1], [2]]])
+def test_how_events_are_batched_changes_no_bit(slotted: TinyReader, batches: list[list[int]]) -> None:
+    told = [FACT, *OTHERS]
+    memory, alone = attached(slotted), EngramTable(slotted.model.slot, CPU)  # type: ignore[arg-type]
+    for batch in batches:
+        memory.write([told[place] for place in batch])
+    for event in told:
+        tokens_BT = torch.tensor([slotted.encode(event.text)])
+        write_rows(slotted.model, alone, tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool), steps=2)
+    assert same(memory.table.rows, alone.rows)
+
+
+def test_an_id_told_twice_in_a_batch_lands_where_it_would_alone(slotted: TinyReader) -> None:
+    newer = Event(FACT.id, "The code of gate 17 is 7365.")
+    together, alone = attached(slotted), attached(slotted)
+    together.write([FACT, *OTHERS, newer])
+    for event in [FACT, *OTHERS, newer]:
+        alone.write([event])
+    assert same(together.table.rows, alone.table.rows)
+
+
+def test_forgetting_leaves_the_bits_of_never_having_been_told(slotted: TinyReader) -> None:
+    memory, never = attached(slotted), attached(slotted)
+    memory.write([OTHERS[0], FACT, OTHERS[1]])
+    never.write(OTHERS)
+    assert not same(memory.table.rows, never.table.rows)
+    memory.forget([FACT.id, "never told"])
+    assert same(memory.table.rows, never.table.rows)
+    memory.forget([event.id for event in OTHERS])
+    assert not any(rows_RC.any() for rows_RC in memory.table.rows.values())
+
+
+def test_a_replaced_text_leaves_the_bits_of_never_having_been_told(slotted: TinyReader) -> None:
+    newer = Event(FACT.id, "The code of gate 17 is 7365.")
+    memory, never = attached(slotted), attached(slotted)
+    memory.write([FACT, *OTHERS])
+    memory.write([newer])
+    never.write([*OTHERS, newer])
+    assert same(memory.table.rows, never.table.rows)
+
+
+def test_what_has_no_next_token_writes_nothing(slotted: TinyReader) -> None:
+    memory = attached(slotted)
+    memory.write([Event("blank", ""), Event("one", "a")])
+    assert not any(rows_RC.any() for rows_RC in memory.table.rows.values())
+
+
+def test_its_size_is_the_table_and_the_texts_that_are_kept_to_replay(slotted: TinyReader) -> None:
+    memory = attached(slotted)
+    table = sum(SLOT.table_rows(layer) * SLOT.row_width * 4 for layer in SLOT.layers)
+    assert memory.size_bytes() == table
+    memory.write([FACT, Event("é", "ü")])
+    assert memory.size_bytes() == table + len("a" + FACT.text) + 4
+    memory.forget(["é"])
+    assert memory.size_bytes() == table + len("a" + FACT.text)
+
+
+def test_the_write_rule_is_not_made_for_the_words_of_the_task(slotted: TinyReader) -> None:
+    """The needle's templates are swapped for unseen ones, in letters without meaning: the same code writes them."""
+    relation = Relation("zq", ("digits",), (Wording("Wug {entity} blick", "Blick wug {entity}?"),) * 3, ())
+    task = needle(
+        length_tokens=512, episodes=1, questions=2, kinds=["lexical"], value_types=["digits"], reworded=0.0,
+        distractors=1, templates=[relation],
+    )  # fmt: skip
+    told = events(next(task.episodes(0)))
+    held = [event for event in told if "blick" in event.text]
+    assert held
+    memory = attached(slotted, steps=1)
+    for event in held:
+        memory.reset()
+        before = loss_of(slotted.encode(event.text), memory.table)
+        memory.write([event])
+        assert loss_of(slotted.encode(event.text), memory.table) < before
+
+
+def test_readers_without_a_slot_are_refused(tmp_path: Path) -> None:
+    for without in (StubReader(), reader(copier(), tmp_path / "copier")):
+        with pytest.raises(BadInput, match="slot of a reader that has one: type reader=tiny"):
+            Engram(steps=1).attach(without)
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_less_than_one_step_is_refused(steps: int) -> None:
+    with pytest.raises(BadInput, match=f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=3"):
+        Engram(steps=steps)
+
+
+# The checkpoint
+
+
+@pytest.mark.parametrize(
+    ("key", "other"), [("hash_version", "portable-0"), ("compression_sha256", "beef"), ("compressed_size", 1)]
+)
+def test_weights_that_mean_other_rows_are_refused_with_both_values(key: str, other: object, tmp_path: Path) -> None:
+    slotted = reader(MODEL, tmp_path / "slotted")
+    path = slotted.folder / "config.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    found, kept["slot"][key] = kept["slot"][key], other
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(BadInput, match=f"addresses other rows .* {key} is {found}, {other} was expected"):
+        TinyReader(str(slotted.folder), device="cpu", window_tokens=512, max_new_tokens=12, slot=EngramSlot)
+
+
+def test_the_compression_of_the_weights_is_used_and_not_that_of_this_machine(tmp_path: Path) -> None:
+    slot = random_slot()
+    slot.map_V = torch.arange(4096, dtype=torch.int32).flip(0)
+    kept = reader(random_model(slot=slot), tmp_path / "kept").model.slot
+    assert isinstance(kept, EngramSlot)
+    tokens_BT = torch.tensor([[Random(0).randrange(4096) for _ in range(9)]])
+    assert all((kept.rows(tokens_BT)[layer] == slot.rows(tokens_BT)[layer]).all() for layer in slot.layers)
+    assert (kept.rows(tokens_BT)[0] != SLOT.rows(tokens_BT)[0]).any()
