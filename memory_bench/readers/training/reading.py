@@ -44,6 +44,7 @@ def train_reading(
     optimizers = make_optimizers(model, schedule)
     checkpoint = folder / "checkpoint.pt"
     done = _resume(checkpoint, model, optimizers, device)
+    _cut_curve(folder / "log.jsonl", done)
     rows = DataLoader(
         Subset(batches, range(done, schedule.steps)),
         batch_size=None,
@@ -52,14 +53,15 @@ def train_reading(
         pin_memory=device.type == "cuda",
     )
     before = logged(folder, done)
-    begun, sums, seen = time.perf_counter() - before["seconds"], torch.zeros(3, device=device), int(before["tokens"])
+    begun, seen = time.perf_counter() - before["seconds"], int(before["tokens"])
+    sums, summed = torch.zeros(3, device=device), 0
     for step, batch in enumerate(rows, start=done + 1):
         answer_nll, lm_nll, right = train_step(model, batch.to(device), optimizers, schedule, step)
         sums += torch.stack([answer_nll, lm_nll, right])
+        summed += 1
         seen += batch.tokens_BT.numel()
         if step % schedule.log_every == 0 or step == schedule.steps:
-            count = (step - 1) % schedule.log_every + 1
-            answer, lm, exact = (sums / count).tolist()
+            answer, lm, exact = (sums / summed).tolist()
             seconds = time.perf_counter() - begun
             row = {
                 "step": step,
@@ -71,7 +73,7 @@ def train_reading(
             }
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
-            sums.zero_()
+            sums, summed = torch.zeros_like(sums), 0
             yield row
         if step % schedule.checkpoint_every == 0 or step == schedule.steps:
             _save(checkpoint, model, optimizers, step)
@@ -124,6 +126,15 @@ def _save(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Opt
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)  # a run that dies while writing keeps the checkpoint before
+
+
+def _cut_curve(curve: Path, step: int) -> None:
+    """Take out what was logged after a step, and of the slot: both are done and logged again."""
+    if not curve.exists():
+        return
+    lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line).get("step", step + 1) <= step]
+    curve.write_text("".join(kept), encoding="utf-8")
 
 
 def logged(folder: Path, step: int) -> dict[str, float]:
