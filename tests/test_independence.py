@@ -125,6 +125,7 @@ def test_training_read_no_file_that_the_task_reads() -> None:
 
 
 def test_training_read_no_licence_and_no_package_of_python_itself() -> None:
+    assert sources()
     packages = {document.name.split("/")[0].removesuffix(".py") for document in standard_library()}
     for files in sources().values():
         assert not {path.split("/")[0] for path in files} & packages
