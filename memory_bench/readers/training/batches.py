@@ -25,7 +25,8 @@ TOKENS_PER_FACT = 40  # about what a stated fact and its share of hay take
 class Batch:
     """B prompts of T tokens; at Q chosen positions the next token is a target.
 
-    `tokens_BT`, `positions_BQ`, `targets_BQ`: int64; `answer_BQ`: the target is part of an answer; `real_BQ`: it counts.
+    `tokens_BT`, `positions_BQ`, `targets_BQ`: int64; `answer_BQ`: the target is part of an answer; `real_BQ`: it
+    counts.
     """
 
     tokens_BT: Tensor
@@ -39,7 +40,7 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """`lengths`: share of the batches -> tokens a prompt. `targets`: share of the tokens that language modelling sees."""
+    """`lengths`: tokens a prompt -> share of the batches. `targets`: share of the tokens that the loss on text sees."""
 
     def __init__(
         self,

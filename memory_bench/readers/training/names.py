@@ -7,7 +7,8 @@ from random import Random
 from uuid import UUID
 
 KINDS = {
-    "device": "pump sensor scanner turbine printer camera drill router relay compressor lamp tablet meter furnace radio",
+    "device": "pump sensor scanner turbine printer camera drill router relay compressor lamp tablet meter furnace "
+    "radio",
     "vehicle": "truck ferry tram barge van glider tractor bus train tug lorry shuttle wagon cutter trawler",
     "person": "nurse captain clerk miller baker pilot painter guard student tailor farmer engineer judge cook porter",
     "room": "hall cabin studio cellar office attic ward lab chapel kitchen vault classroom locker booth workshop",

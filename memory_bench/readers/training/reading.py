@@ -1,14 +1,15 @@
 """The reader learns to read: language modelling on real text with facts in it, and answers at the end.
 
-Muon for the matrices of the blocks, AdamW for the rest. The loss is the mean over answer tokens plus a share of the mean
-over other tokens. A checkpoint holds everything that the next step needs: a run that was cut off goes on where it was.
+Muon for the matrices of the blocks, AdamW for the rest. The loss is the mean over answer tokens plus a share of the
+mean over other tokens. A checkpoint holds everything that the next step needs: a run that was cut off goes on where it
+was.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from memory_bench.readers.training.batches import Batch, Batches
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. Rates rise over `warmup_steps` and fall linearly to zero."""
+    """How long and how fast. `cycles`: (steps, share of the full rates); in each, rates rise over `warmup_steps` and
+    fall linearly to zero."""
 
-    steps: int
+    cycles: Sequence[tuple[int, float]]
     warmup_steps: int
     matrix_rate: float
     other_rate: float
@@ -34,6 +36,18 @@ class Schedule:
     log_every: int
     checkpoint_every: int
     workers: int
+
+    @property
+    def steps(self) -> int:
+        return sum(steps for steps, _ in self.cycles)
+
+    def share(self, step: int) -> float:
+        """Return the share of the full rates that step number `step` (from 1) takes."""
+        for steps, peak in self.cycles:
+            if step <= steps:
+                return peak * min(1.0, step / self.warmup_steps) * (steps - step + 1) / steps
+            step -= steps
+        raise ValueError(f"the cycles end {step} steps before this step")
 
 
 def train_reading(
@@ -84,11 +98,10 @@ def train_step(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take one step; return the mean loss (nats) of answer tokens, of other tokens, and the share of answer tokens that
     had more than half of the probability."""
-    rise = min(1.0, step / schedule.warmup_steps)
-    fall = (schedule.steps - step + 1) / schedule.steps
+    share = schedule.share(step)
     for name, rate in (("matrices", schedule.matrix_rate), ("others", schedule.other_rate)):
         for group in optimizers[name].param_groups:
-            group["lr"] = rate * rise * fall
+            group["lr"] = rate * share
     with torch.autocast(batch.tokens_BT.device.type, dtype=torch.bfloat16):
         hidden_BTD = model(batch.tokens_BT)
         nll_BQ = -model.target_log_probs(hidden_BTD, batch.tokens_BT, batch.positions_BQ, batch.targets_BQ)
