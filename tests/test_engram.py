@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from adapters.engram.memory import Engram
+from adapters.engram.memory import TIME_BYTES, Engram
 from adapters.engram.pretrain import pretrain_slot
 from adapters.engram.slot import EngramSlot, EngramTable, signed_sqrt_gate
 from adapters.engram.write import TouchedRows, descend, write_loss, write_rows
@@ -402,9 +402,9 @@ def test_its_size_is_the_table_and_the_texts_that_are_kept_to_replay(slotted: Ti
     table = sum(SLOT.table_rows(layer) * SLOT.row_width * 4 for layer in SLOT.layers)
     assert memory.size_bytes() == table
     memory.write([FACT, Event("é", "ü")])
-    assert memory.size_bytes() == table + len("a" + FACT.text) + 4
+    assert memory.size_bytes() == table + len("a" + FACT.text) + 4 + 2 * TIME_BYTES
     memory.forget(["é"])
-    assert memory.size_bytes() == table + len("a" + FACT.text)
+    assert memory.size_bytes() == table + len("a" + FACT.text) + TIME_BYTES
 
 
 def test_the_write_rule_is_not_made_for_the_words_of_the_task(slotted: TinyReader) -> None:

@@ -68,7 +68,7 @@ def readers() -> str:
             "\n".join("| " + " | ".join(line) + " |" for line in lines)
             + f"\n\n{kept['figures'][0]['questions']} questions a cell, seed {kept['seed']}. "
             f"{made['parameters'] / 1e6:.2f} M parameters, {kept['bits_per_byte']:.2f} bits per byte of held-out text, "
-            f"trained for {made['seconds'] / 60:.0f} minutes on {made['threads']} threads of a CPU.\n"
+            f"trained for {made['seconds'] / 60:.0f} minutes on {made['cores']} cores.\n"
         )
     return "\n".join(tables)
 

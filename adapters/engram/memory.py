@@ -18,9 +18,11 @@ from memory_bench.errors import BadInput
 from memory_bench.readers.local import LocalReader
 from memory_bench.types import Event, Passage, Query
 
+TIME_BYTES = 8  # a double
+
 
 class Engram:
-    """`steps`: gradient steps for each event."""
+    """`steps`: gradient steps for each event. Scopes are not told apart: rows are addressed by text alone."""
 
     reader: LocalReader
     table: EngramTable
@@ -74,8 +76,7 @@ class Engram:
 
     def size_bytes(self) -> int:
         """Return the bytes of the table, empty rows included, and of the texts kept to replay when one is forgotten."""
-        texts = sum(len(event.id.encode()) + len(event.text.encode()) for event in self.held.values())
-        return self.table.size_bytes() + texts
+        return self.table.size_bytes() + sum(map(_kept_bytes, self.held.values()))
 
     def close(self) -> None:
         self.reset()
@@ -87,3 +88,7 @@ class Engram:
         tokens_BT = torch.tensor([tokens], device=self.reader.device)
         real_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
         write_rows(self.reader.model, self.table, tokens_BT, real_BT, steps=self.steps)
+
+
+def _kept_bytes(event: Event) -> int:
+    return sum(len(text.encode()) for text in (event.id, event.text, event.scope)) + TIME_BYTES

@@ -36,15 +36,21 @@ def pretrain_slot(
     facts: int,
     tokens: int,
     rate: float,
+    log_rate: float,
     seed: int,
     log_every: int,
 ) -> Iterator[dict[str, float]]:
-    """Train the model's slot in place; yield a row of the loss curve every `log_every` steps."""
+    """Train the model's slot in place; yield a row of the loss curve every `log_every` steps.
+
+    `rate` is the outer learning rate, `log_rate` the logarithm of the step size of a write to begin with.
+    """
     slot = model.slot
     if not isinstance(slot, EngramSlot):
         raise TypeError(f"the model has no Engram slot, but {type(slot).__name__}")
     model.requires_grad_(False).eval()
     slot.requires_grad_(True)
+    for log_rate_of_layer in slot.log_rate.values():
+        log_rate_of_layer.data.fill_(log_rate)
     optimizer = torch.optim.AdamW(slot.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
     begun, sums = time.perf_counter(), torch.zeros(2)
     for step in range(1, steps + 1):
@@ -56,7 +62,7 @@ def pretrain_slot(
         nll.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(slot.parameters(), 1.0)
         optimizer.step()
-        sums += torch.stack([nll.detach(), right])
+        sums += torch.stack([nll.detach(), right]).cpu()
         if step % log_every == 0 or step == steps:
             answer_nll, accuracy = (sums / ((step - 1) % log_every + 1)).tolist()
             sums.zero_()
@@ -70,29 +76,32 @@ def _outer_loss(
     model: TinyModel, slot: EngramSlot, tokenizer: Tokenizer, scenes: Sequence[Scene], write_steps: int
 ) -> tuple[Tensor, Tensor]:
     """Return the mean loss of answer tokens after the write, and the share that had most of the probability."""
+    device = next(slot.parameters()).device
     events = [(i, tokenizer.encode(text).ids) for i, scene in enumerate(scenes) for text in scene.passages]
-    tokens_BT, real_BT = pad([ids for _, ids in events])
+    tokens_BT, real_BT = pad([ids for _, ids in events], device)
     touched = TouchedRows(slot, tokens_BT, [i for i, _ in events])
     empty = {
-        layer: torch.zeros(len(found), slot.row_width, requires_grad=True) for layer, found in touched.found.items()
+        layer: torch.zeros(len(found), slot.row_width, device=device, requires_grad=True)
+        for layer, found in touched.found.items()
     }
     # fused attention has no second derivative
     with sdpa_kernel([SDPBackend.MATH]):
         values = descend(model, touched, empty, tokens_BT, real_BT, steps=write_steps, differentiable=True)
         asked = [(i, question, answer) for i, scene in enumerate(scenes) for question, answer in scene.questions]
         starts = [len(tokenizer.encode(question).ids) for _, question, _ in asked]
-        asked_BT, asked_real_BT = pad([tokenizer.encode(f"{q} {a}\n").ids for _, q, a in asked])
+        asked_BT, asked_real_BT = pad([tokenizer.encode(f"{q} {a}\n").ids for _, q, a in asked], device)
         embeddings = touched.elsewhere(values, asked_BT, [i for i, _, _ in asked])
         hidden_BTD = model(asked_BT, lambda _: embeddings)
-        positions_BQ = torch.arange(asked_BT.shape[1] - 1).expand(len(asked_BT), -1)
+        positions_BQ = torch.arange(asked_BT.shape[1] - 1, device=device).expand(len(asked_BT), -1)
         nll_BQ = -model.target_log_probs(hidden_BTD, asked_BT, positions_BQ, asked_BT[:, 1:])
-    answer_BQ = asked_real_BT[:, 1:] & (positions_BQ >= torch.tensor(starts)[:, None] - 1)
+    answer_BQ = asked_real_BT[:, 1:] & (positions_BQ >= torch.tensor(starts, device=device)[:, None] - 1)
     right = ((nll_BQ.detach() < 0.693) & answer_BQ).sum() / answer_BQ.sum()
     return (nll_BQ * answer_BQ).sum() / answer_BQ.sum(), right
 
 
-def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+def pad(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return tokens_BT padded on the right, and real_BT: which of them are tokens."""
     length = max(len(row) for row in rows)
-    tokens_BT = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
-    return tokens_BT, torch.arange(length) < torch.tensor([len(row) for row in rows])[:, None]
+    tokens_BT = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
+    lengths_B = torch.tensor([len(row) for row in rows], device=device)
+    return tokens_BT, torch.arange(length, device=device) < lengths_B[:, None]

@@ -8,6 +8,7 @@ on from its checkpoint. The weights are used by `reader.weights=training/tiny`.
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -69,7 +70,9 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
     seconds = logged(folder, schedule.steps)["seconds"]
     if slot is not None:
         writer = config.build_training(plan["writing"])
-        for row in writer(model, factory, tokenizer, seed=seed):
+        # a write has no order within a batch, and without an event there is nothing to write
+        told = PromptFactory(factory.grammar, texts, factory.words, Mix(updated=0.0, nothing=0.0))
+        for row in writer(model, told, tokenizer, seed=seed):
             _log(folder, row)
             console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
         seconds += row["seconds"]
@@ -79,7 +82,7 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
         "parameters": sum(p.numel() for p in model.parameters()),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
     }
     checkpoint.save(folder, model, made)
     sources = {document.source: document.sha256 for document in documents if not document.held_out}

@@ -23,8 +23,21 @@ from pathlib import Path
 
 from memory_bench.errors import BadInput
 
-# tests quote all kinds of data, encodings are tables, the rest are other people's packages or machine settings
-LEFT_OUT = {"test", "tests", "idle_test", "encodings", "site-packages", "dist-packages", "lib-dynload", "__pycache__"}
+# tests quote all kinds of data, encodings are tables, the last are other people's packages or machine settings;
+# distutils, importlib and tarfile also ship in third-party packages, which a reader may have been trained on
+LEFT_OUT = {
+    "distutils",
+    "importlib",
+    "tarfile.py",
+    "test",
+    "tests",
+    "idle_test",
+    "encodings",
+    "site-packages",
+    "dist-packages",
+    "lib-dynload",
+    "__pycache__",
+}
 DISTRIBUTIONS = (
     *("bm25s", "cachetools", "hydra-core", "jinja2", "numpy", "omegaconf", "pandas", "psutil", "pyarrow", "PyStemmer"),
     *("rich", "safetensors", "scipy", "tokenizers", "torch"),
@@ -89,7 +102,7 @@ def standard_library() -> tuple[Document, ...]:
         for folder, names in walk(root, LEFT_OUT)
         for name in names
         # _sysconfigdata holds the settings of one machine
-        if name.endswith(".py") and not name.startswith("_sysconfigdata")
+        if name.endswith(".py") and name not in LEFT_OUT and not name.startswith("_sysconfigdata")
     ]
     if not found:
         raise BadInput(f"no sources of the standard library in {root}: give a text of your own, task.haystack=PATH")

@@ -232,10 +232,10 @@ RELATIONS: tuple[Relation, ...] = (
         ),
     ),
     Relation(
-        "opening date",
+        "grand opening",
         DATE,
         (
-            Wording("The opening date of {entity} was", "What was the opening date of {entity}?"),
+            Wording("The grand opening of {entity} was", "When was the grand opening of {entity}?"),
             Wording("The ceremony that opened {entity} was on", "When was the ceremony that opened {entity}?"),
             Wording("The public opening of {entity} was set for", "For when was the public opening of {entity} set?"),
         ),
@@ -250,7 +250,7 @@ RELATIONS: tuple[Relation, ...] = (
         DATE,
         (
             Wording("The lease of {entity} expires on", "When does the lease of {entity} expire?"),
-            Wording("The lease signed for {entity} lapses on", "When does the lease signed for {entity} lapse?"),
+            Wording("The lease signed for {entity} ends on", "When does the lease signed for {entity} end?"),
             Wording("For {entity} the lease runs until", "Until when does the lease run for {entity}?"),
         ),
         (
