@@ -21,6 +21,11 @@ def exact_match(answer: str, golds: Sequence[str]) -> float:
     return float(normalise(answer) in {normalise(gold) for gold in golds})
 
 
+def begins_with(answer: str, golds: Sequence[str]) -> float:
+    """Return 1.0 where the answer begins with a right one as whole words: it was known, whatever follows."""
+    return float(any(re.match(rf"{re.escape(normalise(gold))}(?!\w)", normalise(answer)) for gold in golds))
+
+
 def holds(text: str, part: str) -> bool:
     """Whether `part` stands in `text` verbatim and not inside a longer word: 441 does not stand in 4411."""
     return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) is not None

@@ -311,7 +311,16 @@ def test_training_the_slot_leaves_the_network_as_it_is(tmp_path: Path) -> None:
     one = reader(model, tmp_path / "kept")
     words = [f"word{n}" for n in range(40)]
     factory = PromptFactory(load_grammar(held_out=False), [" ".join(words * 20)], words, Mix(nothing=0.0))
-    options = {"steps": 2, "write_steps": 2, "episodes": 2, "facts": 2, "tokens": 60, "rate": 0.01, "log_every": 1}
+    options = {
+        "steps": 2,
+        "write_steps": 2,
+        "episodes": 2,
+        "facts": 2,
+        "tokens": 60,
+        "rate": 0.01,
+        "log_rate": 6.0,
+        "log_every": 1,
+    }
     curve = list(pretrain_slot(model, factory, one.tokenizer, seed=0, **options))  # type: ignore[arg-type]
     assert [row["slot_step"] for row in curve] == [1, 2]
     assert all(math.isfinite(value) for row in curve for value in row.values())

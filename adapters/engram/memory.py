@@ -22,15 +22,22 @@ TIME_BYTES = 8  # a double
 
 
 class Engram:
-    """`steps`: gradient steps for each event. Scopes are not told apart: rows are addressed by text alone."""
+    """`steps`: gradient steps for each event; `step_scale`: their length, as a share of what the slot has learned.
+
+    Its steps were learned where a few events are written at once, and are too long for a haystack, whose frequent
+    n-grams are written many times. Both numbers were chosen on episodes of the reader's training grammar that it was
+    never trained on, not on a task. Scopes are not told apart: rows are addressed by text alone."""
 
     reader: LocalReader
     table: EngramTable
 
-    def __init__(self, *, steps: int) -> None:
+    def __init__(self, *, steps: int, step_scale: float = 1.0) -> None:
         if steps < 1:
             raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=3")
+        if step_scale <= 0:
+            raise BadInput(f"memory.step_scale={step_scale}: expected a number > 0, such as memory.step_scale=0.135")
         self.steps = steps
+        self.step_scale = step_scale
         self.held: dict[str, Event] = {}
 
     def attach(self, reader: Reader) -> Reader:
@@ -87,7 +94,7 @@ class Engram:
             return  # nothing follows anything: there is no next token to learn
         tokens_BT = torch.tensor([tokens], device=self.reader.device)
         real_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
-        write_rows(self.reader.model, self.table, tokens_BT, real_BT, steps=self.steps)
+        write_rows(self.reader.model, self.table, tokens_BT, real_BT, steps=self.steps, step_scale=self.step_scale)
 
 
 def _kept_bytes(event: Event) -> int:

@@ -70,9 +70,10 @@ def descend(
     real_BT: Tensor,
     *,
     steps: int,
+    step_scale: float = 1.0,
     differentiable: bool = False,
 ) -> dict[int, Tensor]:
-    """Return the rows after `steps` steps of gradient descent, each as long as the slot has learned.
+    """Return the rows after `steps` steps of gradient descent, each `step_scale` times as long as the slot has learned.
 
     With `differentiable`, gradients reach through the steps: that is how the slot learns to be written.
     """
@@ -83,16 +84,26 @@ def descend(
             held = {layer: v if differentiable else v.detach().requires_grad_() for layer, v in current.items()}
             loss = write_loss(model, tokens_BT, real_BT, touched.embeddings(held))
             slopes = torch.autograd.grad(loss, list(held.values()), create_graph=differentiable)
-        current = {layer: held[layer] - rates[layer] * slope for layer, slope in zip(held, slopes, strict=True)}
+        current = {
+            layer: held[layer] - step_scale * rates[layer] * slope for layer, slope in zip(held, slopes, strict=True)
+        }
         if not differentiable:
             current = {layer: value.detach() for layer, value in current.items()}
     return current
 
 
-def write_rows(model: TinyModel, table: EngramTable, tokens_BT: Tensor, real_BT: Tensor, *, steps: int) -> None:
+def write_rows(
+    model: TinyModel,
+    table: EngramTable,
+    tokens_BT: Tensor,
+    real_BT: Tensor,
+    *,
+    steps: int,
+    step_scale: float = 1.0,
+) -> None:
     """Write the events into the table."""
     touched = TouchedRows(table.slot, tokens_BT)
     before = {layer: table.rows[layer][found] for layer, found in touched.found.items()}
-    after = descend(model, touched, before, tokens_BT, real_BT, steps=steps)
+    after = descend(model, touched, before, tokens_BT, real_BT, steps=steps, step_scale=step_scale)
     for layer, found in touched.found.items():
         table.rows[layer][found] = after[layer]

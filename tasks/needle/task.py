@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 import memory_bench
 from memory_bench.errors import BadInput
-from memory_bench.metrics import exact_match
+from memory_bench.metrics import begins_with, exact_match
 from memory_bench.types import Episode, Question
 from tasks.needle.episode import is_clean, to_episode
 from tasks.needle.facts import Asked, LayoutError, Sizes, Storyteller
@@ -163,8 +163,12 @@ class Needle:
             ) from error
 
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where the answer is the value, or `unknown` where there is none."""
-        return {"exact_match": exact_match(answer, question.answers)}
+        """Return exact_match: 1 where the answer is the value, or `unknown` where there is none; and begins_with: 1
+        where the value comes first, whatever is said after it. The second tells knowing from stopping in time."""
+        return {
+            "exact_match": exact_match(answer, question.answers),
+            "begins_with": begins_with(answer, question.answers),
+        }
 
 
 def check_whole(name: str, value: object, *, least: int) -> None:
