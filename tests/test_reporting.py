@@ -142,7 +142,7 @@ def test_costs_are_medians_over_their_own_units() -> None:
 
 def test_numbers_are_printed_with_their_units() -> None:
     page = markdown.render([measured("m", EVERYTHING)], experiment="x")
-    assert "| 256 | 100 | 0.500 | null <sup>3</sup> | 2.0 | null <sup>3</sup> | 50.0 | 1,004 |" in page
+    assert "| 256 | 100 | 0.500 | null <sup>4</sup> | 2.0 | null <sup>4</sup> | 50.0 | 1,004 |" in page
     assert (
         "40 questions in 10 episodes; 30 have something to find (20 asked in the event's wording, 10 reworded)" in page
     )

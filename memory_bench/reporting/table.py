@@ -16,8 +16,10 @@ from memory_bench.statistics import Difference, Interval, clustered_interval, pa
 from memory_bench.types import UNKNOWN
 
 SCORE = "scores.exact_match"
+BEGINS = "scores.begins_with"
 FIGURES = (
-    "score", "score_event", "score_reworded", "evidence", "absent", "against", "lift", "lift_event", "lift_reworded",
+    "score", "score_event", "score_reworded", "begins", "evidence", "absent", "against",
+    "lift", "lift_event", "lift_reworded",
     "context_tokens", "write_seconds", "embed_seconds", "read_seconds", "query_embed_seconds", "generate_seconds",
     "size_bytes",
 )  # fmt: skip
@@ -123,6 +125,7 @@ def _figures(
         return dict.fromkeys(FIGURES, Null(cell.reason))
     findable = cell.questions[_findable(cell.questions)]
     figures: dict[str, Figure] = {
+        "begins": _begins(findable),
         "absent": _interval(cell.questions[~_findable(cell.questions)], SCORE),
         "evidence": _evidence(findable),
         "against": _against(cell, best, confidence=confidence),
@@ -152,6 +155,12 @@ def _interval(questions: pd.DataFrame, column: str) -> Interval | Null:
     if unanswered := int(questions["answer"].isna().sum()):
         return Null(f"{questions['unanswered'].dropna().iloc[0]}: {unanswered} of {len(questions)} questions")
     return clustered_interval(questions[column].astype(float).tolist(), questions["episode"].tolist())
+
+
+def _begins(findable: pd.DataFrame) -> Interval | Null:
+    if BEGINS not in findable:
+        return Null("the task does not ask how an answer begins")
+    return _interval(findable, BEGINS)
 
 
 def _evidence(findable: pd.DataFrame) -> Interval | Null:
