@@ -4,8 +4,9 @@ Shape legend: B batch, T tokens, Q chosen positions, D width, H heads, C head wi
 M lengths of exact match, U tokens of a line, N neighbourhoods, O orders.
 
 The pointer (an explicit copy mechanism, named as such wherever the reader is) mixes the language model with a copy of a
-token of the *context*: p(y) = sum_s a_s [x_s = y] + a_sink p_lm(y). It holds nothing between questions, so it is not a
-memory; but it favours questions in the wording of the event.
+token of the *context*: p(y) = sum_s a_s ((1 - e_s) [x_s = y] + e_s [y = newline]) + a_sink p_lm(y), where e_s is how
+much the text from s on is no longer what is being copied. It holds nothing between questions, so it is not a memory;
+but it favours questions in the wording of the event.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Shape:
     taps: int = 4
     pointer: bool = True
     pointer_width: int = 64
-    match_length: int = 8
+    match_length: int = 16
     newline: int = 0
 
 
@@ -70,9 +71,13 @@ class Attention(nn.Module):
         qkv = self.qkv(hidden_BTD).view(batch, length, 3, self.heads, width // self.heads)
         query_BHTC, key_BHTC, value_BHTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         query_BHTC = unit_rms(query_BHTC) * (self.sharpness_H[:, None] * log_length(length, hidden_BTD))[..., None]
-        mixed_BHTC = F.scaled_dot_product_attention(
-            query_BHTC.to(value_BHTC.dtype), unit_rms(key_BHTC).to(value_BHTC.dtype), value_BHTC, is_causal=True
-        )
+        # on a CPU the fused kernel takes twice as long in bfloat16 as in fp32 for the short prompts of training
+        on_cpu = hidden_BTD.device.type == "cpu"
+        dtype = torch.float32 if on_cpu else value_BHTC.dtype
+        with torch.autocast(hidden_BTD.device.type, enabled=not on_cpu and torch.is_autocast_enabled()):
+            mixed_BHTC = F.scaled_dot_product_attention(
+                query_BHTC.to(dtype), unit_rms(key_BHTC).to(dtype), value_BHTC.to(dtype), is_causal=True
+            )
         return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width))  # type: ignore[no-any-return]
 
 
@@ -109,7 +114,7 @@ class Block(nn.Module):
 
 
 class Pointer(nn.Module):
-    """Scores of copying the token at each earlier position, and of not copying at all.
+    """Scores of copying from each earlier position, of having come to the end there, and of not copying at all.
 
     A score is the sum of four terms, each with a weight that the query chooses:
     content   a learned query and key;
@@ -118,6 +123,9 @@ class Pointer(nn.Module):
               around the source, in earlier lines: names are found again whatever the words around them are; the best
               overlap of all also weighs on not copying;
     recency   how late the source stands: where two values contradict each other, later wins.
+
+    Whether a copy ends before a source is judged from the source and the token after it. Without this, a long match
+    outweighs every sign that the value is over.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -126,18 +134,23 @@ class Pointer(nn.Module):
         self.newline = shape.newline
         self.query = nn.Linear(shape.width, shape.pointer_width, bias=False)
         self.key = nn.Linear(shape.width, shape.pointer_width, bias=False)
-        self.sizes = [shape.match_length, len(NEIGHBOURHOODS), len(NEIGHBOURHOODS), 1, 1]
-        self.terms = nn.Linear(shape.width, sum(self.sizes))  # match, overlap, coverage, recency, sink
+        self.end_query = nn.Linear(shape.width, shape.pointer_width, bias=False)
+        self.end_key = nn.Linear(2 * shape.width, shape.pointer_width, bias=False)
+        self.sizes = [shape.match_length, len(NEIGHBOURHOODS), len(NEIGHBOURHOODS), 1, 1, 1]
+        self.terms = nn.Linear(shape.width, sum(self.sizes))  # match, overlap, coverage, recency, end, sink
         self.importance = nn.Linear(shape.width, ORDERS)
         nn.init.zeros_(self.terms.weight)
         nn.init.zeros_(self.terms.bias)
         nn.init.constant_(self.terms.bias[shape.match_length :][: len(NEIGHBOURHOODS)], 2.0)
+        nn.init.constant_(self.terms.bias[-2], -4.0)
 
-    def forward(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores_BQT (NEVER after the position) and sink_BQ, in fp32."""
+    def forward(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores_BQT (NEVER from the position on), ends_BQT (the logit of e_s) and sink_BQ, in fp32."""
         chosen_BQD = hidden_BTD.gather(1, positions_BQ[..., None].expand(-1, -1, hidden_BTD.shape[2]))
         terms_BQM = self.terms(chosen_BQD).float()
-        match_BQM, near_BQN, covered_BQN, recency_BQ1, sink_BQ1 = terms_BQM.split_with_sizes(self.sizes, dim=-1)
+        match_BQM, near_BQN, covered_BQN, recency_BQ1, end_BQ1, sink_BQ1 = terms_BQM.split_with_sizes(
+            self.sizes, dim=-1
+        )
         overlap_BQT, best_BQN = self._overlap(hidden_BTD, tokens_BT, positions_BQ, near_BQN)
         sharp_BQ = torch.log(positions_BQ.float() + 2) / math.log(512)
         content_BQT = torch.einsum("bqp,btp->bqt", self.query(chosen_BQD), self.key(hidden_BTD)).float()
@@ -148,8 +161,13 @@ class Pointer(nn.Module):
             + overlap_BQT
             + recency_BQ1 * (sources_T + 1.0) / (positions_BQ[..., None] + 1.0)
         )
+        # the token after a source is read too: so the position itself, whose next token is the target, is no source
+        next_BTD = F.pad(hidden_BTD, (0, 0, 0, 1))[:, 1:]
+        end_keys_BTP = self.end_key(torch.cat([hidden_BTD, next_BTD], dim=-1))
+        ends_BQT = torch.einsum("bqp,btp->bqt", self.end_query(chosen_BQD), end_keys_BTP).float()
+        ends_BQT = ends_BQT / math.sqrt(self.end_query.out_features) + end_BQ1
         sink_BQ = sink_BQ1[..., 0] + (covered_BQN * best_BQN).sum(-1)
-        return scores_BQT.masked_fill(sources_T > positions_BQ[..., None], NEVER), sink_BQ
+        return scores_BQT.masked_fill(sources_T >= positions_BQ[..., None], NEVER), ends_BQT, sink_BQ
 
     def _match(self, tokens_BT: Tensor, positions_BQ: Tensor, weights_BQM: Tensor) -> Tensor:
         """Return, for each source s, the sum of the weights of all lengths j with x[s-j:s] == x[t-j+1:t+1]."""
@@ -250,22 +268,27 @@ class TinyModel(nn.Module):
         lm_BQ = self._lm(hidden_BTD, positions_BQ).gather(2, targets_BQ[..., None])[..., 0]
         if self.pointer is None:
             return lm_BQ
-        scores_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
+        scores_BQT, ends_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
         everything_BQ = log_add(scores_BQT.logsumexp(-1), sink_BQ)
-        matching_BQT = scores_BQT.masked_fill(tokens_BT[:, None, :] != targets_BQ[..., None], NEVER)
-        copied_BQ = matching_BQT.logsumexp(-1)
-        return log_add(copied_BQ, sink_BQ + lm_BQ) - everything_BQ
+        going_on_BQT = scores_BQT + F.logsigmoid(-ends_BQT)
+        copied_BQ = going_on_BQT.masked_fill(tokens_BT[:, None, :] != targets_BQ[..., None], NEVER).logsumexp(-1)
+        ended_BQ = (scores_BQT + F.logsigmoid(ends_BQT)).logsumexp(-1)
+        ended_BQ = ended_BQ.masked_fill(targets_BQ != self.shape.newline, NEVER)
+        return log_add(copied_BQ, ended_BQ, sink_BQ + lm_BQ) - everything_BQ
 
     def next_log_probs(self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor) -> Tensor:
         """Return the log-probabilities of every next token, fp32 [B, Q, V]."""
         lm_BQV = self._lm(hidden_BTD, positions_BQ)
         if self.pointer is None:
             return lm_BQV
-        scores_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
+        scores_BQT, ends_BQT, sink_BQ = self.pointer(hidden_BTD, tokens_BT, positions_BQ)
         shares = torch.cat([scores_BQT, sink_BQ[..., None]], dim=-1).softmax(-1)
+        over_BQT = ends_BQT.sigmoid()
         sources_BQT = tokens_BT[:, None, :].expand(-1, shares.shape[1], -1)
         mixed_BQV = shares[..., -1:] * lm_BQV.exp()
-        return mixed_BQV.scatter_add(2, sources_BQT, shares[..., :-1]).clamp_min(1e-38).log()
+        mixed_BQV = mixed_BQV.scatter_add(2, sources_BQT, shares[..., :-1] * (1 - over_BQT))
+        mixed_BQV[..., self.shape.newline] += (shares[..., :-1] * over_BQT).sum(-1)
+        return mixed_BQV.clamp_min(1e-38).log()
 
     def _lm(self, hidden_BTD: Tensor, positions_BQ: Tensor) -> Tensor:
         chosen_BQD = hidden_BTD.gather(1, positions_BQ[..., None].expand(-1, -1, hidden_BTD.shape[2]))
@@ -285,9 +308,9 @@ class RMSNorm(nn.Module):
         return unit_rms(hidden) * self.weight
 
 
-def log_add(left: Tensor, right: Tensor) -> Tensor:
-    """Return log(exp(left) + exp(right)). `torch.logaddexp` overflows in its second derivative."""
-    return torch.stack([left, right]).logsumexp(0)
+def log_add(*terms: Tensor) -> Tensor:
+    """Return log(exp(a) + exp(b) + ...). `torch.logaddexp` overflows in its second derivative."""
+    return torch.stack(terms).logsumexp(0)
 
 
 def unit_rms(hidden: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class Names:
         if kind == "person" and r.random() < 0.8:
             return self.person()
         noun = r.choice(KINDS[kind].split())
-        form = r.randrange(9)
+        form = r.randrange(12)
         made = self.made_up().capitalize()
         return (
             f"{noun} {r.randrange(1, 10 ** r.randrange(1, 5))}",
@@ -58,6 +58,9 @@ class Names:
             made,
             f"{made} {r.choice(GREEK)}",
             f"{r.choice(self.words)}-{r.choice(self.words)}-{r.randrange(100)}",
+            " ".join(r.choices(self.words, k=r.randrange(2, 6))),
+            " ".join(r.choices(self.words, k=r.randrange(2, 6))).upper(),
+            r.choice("._").join(r.choices(self.words, k=r.randrange(2, 4))),
         )[form]
 
     def neighbour(self, entity: str) -> str:
@@ -84,7 +87,8 @@ class Names:
         r = self.random
         letters = "".join(r.choice(LETTERS) for _ in range(r.randrange(1, 4)))
         digits = str(r.randrange(10 ** r.randrange(1, 5)))
-        return r.choice((f"{letters}-{digits}", f"{letters}{digits}", f"{digits}{letters}", f"{letters}/{digits}"))
+        forms = (f"{letters}-{digits}", f"{letters}{digits}", f"{digits}{letters}", f"{letters}/{digits}")
+        return r.choice((*forms, f"{letters}+{r.getrandbits(16):04X}"))
 
     def date(self) -> str:
         r = self.random

@@ -20,6 +20,8 @@ from memory_bench.readers.training.wordings import OPENINGS, Grammar, Relation, 
 
 CHARACTERS_PER_TOKEN = 2.8
 UNKNOWN = "unknown"
+OPEN_ENDED = ("word", "pair", "name", "company", "place")
+"""Kinds of value whose end, among ordinary words, nothing shows: what follows them must."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,14 @@ class Mix:
     """How often what happens in a training prompt (shares of prompts or of questions)."""
 
     reworded: float = 0.6
-    random_wording: float = 0.3
+    random_wording: float = 0.25
     same_noun: float = 0.5
-    unknown: float = 0.12
-    nothing: float = 0.06
+    unknown: float = 0.2
+    nothing: float = 0.04
     updated: float = 0.12
     block: float = 0.12
-    neighbour: float = 0.5
+    neighbour: float = 0.6
+    attribute: float = 0.35
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ class PromptFactory:
         asked = random.sample(stated, min(questions, facts))
         lines = []
         for fact in asked:
-            alone = sum(other.entity == fact.entity for other in stated) == 1
-            question, answer = self.ask(random, fact, alone=alone), fact.value
+            answer = fact.value
             if random.random() < self.mix.unknown:
-                stated, answer = [other for other in stated if other is not fact], UNKNOWN
+                stated = self._without(random, names, stated, fact)
+                answer = UNKNOWN
             elif random.random() < self.mix.updated:
                 stated = self._state_older(random, names, stated, fact)
-            lines.append((question, answer))
+            alone = not any(other.entity == fact.entity for other in stated if other.relation is not fact.relation)
+            lines.append((self.ask(random, fact, alone=alone), answer))
         if random.random() < self.mix.nothing:
             return Scene((), tuple((question, UNKNOWN) for question, _ in lines))
         sentences = self._in_block(random, [fact.sentence for fact in stated])
@@ -107,8 +111,8 @@ class PromptFactory:
         return Scene(tuple(self._passages(random, sentences, room)), tuple(lines))
 
     def _facts(self, random: Random, names: Names, count: int) -> list[Fact]:
-        """Return facts of which a third stand for themselves, the others are distractors of these."""
-        first = [self.fact(random, names) for _ in range(max(1, count // 3))]
+        """Return facts of which some stand for themselves, the others are distractors of these."""
+        first = [self.fact(random, names) for _ in range(max(1, count // random.randint(2, 6)))]
         told = {(fact.entity.lower(), fact.relation.nouns): fact for fact in first}
         while len(told) < count:
             fact = self.distractor(random, names, random.choice(first))
@@ -117,41 +121,48 @@ class PromptFactory:
         random.shuffle(facts)
         return facts
 
-    def fact(self, random: Random, names: Names) -> Fact:
-        relation = random.choice(self.grammar.relations)
+    def fact(self, random: Random, names: Names, relation: Relation | None = None) -> Fact:
+        relation = relation or random.choice(self.grammar.relations)
         kind = random.choice(relation.values)
-        template = self._state(random, relation)
+        template = self._state(random, relation, kind)
         return Fact(names.entity(random.choice(relation.entities)), relation, kind, names.value(kind), template)
 
     def distractor(self, random: Random, names: Names, fact: Fact) -> Fact:
         """Return another fact: a like entity in the same wording, another attribute of the entity, or anything."""
         form = random.random()
-        if form < 0.6:
+        if form < self.mix.attribute and not self._is_random(fact):
+            likely = [r for r in self.grammar.relations if fact.kind in r.values or random.random() < 0.1]
+            other = self.fact(random, names, random.choice(likely))
+            if fact.kind in other.relation.values:
+                other = replace(other, kind=fact.kind, value=names.value(fact.kind))
+            return replace(other, entity=fact.entity) if other.relation is not fact.relation else other
+        if form < 0.85:
             entity = names.entity(random.choice(fact.relation.entities))
             if random.random() < self.mix.neighbour:
                 entity = names.neighbour(fact.entity)
             if entity.lower() != fact.entity.lower():
                 return replace(fact, entity=entity, value=names.value(fact.kind))
-        other = self.fact(random, names)
-        if form < 0.75 and other.relation is not fact.relation and not self._is_random(fact):
-            return replace(other, entity=fact.entity)
-        return other
+        return self.fact(random, names)
 
     def ask(self, random: Random, fact: Fact, *, alone: bool) -> str:
         """Return a beginning that the value completes: in the wording of the fact where that is possible, or another.
 
-        Where the entity has other facts too (not `alone`), the question says which one it means.
+        Where the entity has other facts too (not `alone`), the question says which one it means, mostly in the noun of
+        the fact.
         """
         before = fact.template.split("{V}")[0]
-        if random.random() >= self.mix.reworded and "{E}" in before and before.endswith(" "):
+        whole = "{E}" in before and before.endswith(" ") and (alone or self._is_told(before, fact))
+        if whole and random.random() >= self.mix.reworded:
             return self._plain(before, random).replace("{E}", fact.entity).rstrip()
         if alone and random.random() < self.mix.random_wording / 2:
-            return f"{self._cut(random, 0, 6)} {fact.entity} {self._cut(random, 0, 5)}".strip()
+            words = (self._cut(random, 0, 6), fact.entity, self._cut(random, 0, 5))
+            return " ".join(part for part in words if part)
         template = random.choice(self.grammar.questions)
         if random.random() < 0.3:
-            template = random.choice([f for f in self.grammar.frames if f.endswith(" {V}")]).removesuffix(" {V}")
+            frames = [f for f in self.grammar.frames if f.endswith(" {V}") and ("{R}" in f or "{P}" in f)]
+            template = random.choice(frames).removesuffix(" {V}")
         stated = [noun for noun in fact.relation.nouns if noun in fact.template]
-        if stated and (not alone or random.random() < self.mix.same_noun):
+        if stated and random.random() < (self.mix.same_noun if alone else (1 + self.mix.same_noun) / 2):
             template = template.replace("{R}", stated[0])
         line = fill(template, fact.relation, random).replace("{E}", fact.entity)
         return line[:1].upper() + line[1:] if random.random() < 0.5 else line
@@ -161,17 +172,31 @@ class PromptFactory:
         opening = next((opening for opening in OPENINGS if before.startswith(opening)), "")
         return before.removeprefix(opening) if random.random() < 0.5 else before
 
-    def _state(self, random: Random, relation: Relation) -> str:
+    def _state(self, random: Random, relation: Relation, kind: str) -> str:
         if random.random() >= self.mix.random_wording:
-            return dress(fill(random.choice(self.grammar.frames), relation, random), random)
-        parts = ["{E}", self._cut(random, 1, 6), "{V}"]
-        if random.random() < 0.15:
-            parts.reverse()
-        sentence = f"{self._cut(random, 0, 6)} {' '.join(parts)} {self._cut(random, 0, 6)}"
-        return sentence.strip() + random.choice((".", ";", ""))
+            sentence = dress(fill(random.choice(self.grammar.frames), relation, random), random)
+            return f"{sentence}." if kind in OPEN_ENDED and sentence.endswith("{V}") else sentence
+        before, between, after = self._cut(random, 0, 6), self._cut(random, 1, 6), self._cut(random, 0, 6)
+        closed = random.choice((".", ",", ";", ":", " -")) if kind in OPEN_ENDED else ""
+        if random.random() < 0.15 and (before.endswith((".", ",", ";", ":")) or kind not in OPEN_ENDED):
+            return " ".join(part for part in (before, f"{{V}}{closed}", between, "{E}", after) if part)
+        parts = (before, "{E}", between, f"{{V}}{closed}", after)
+        return " ".join(part for part in parts if part) + random.choice((".", ";", ""))
 
     def _is_random(self, fact: Fact) -> bool:
         return not any(words in fact.template for words in (*fact.relation.nouns, *fact.relation.verbs))
+
+    def _is_told(self, before: str, fact: Fact) -> bool:
+        """Return whether a beginning says what is asked for, not only of whom."""
+        return any(words in before for words in (*fact.relation.nouns, *fact.relation.verbs))
+
+    def _without(self, random: Random, names: Names, stated: list[Fact], fact: Fact) -> list[Fact]:
+        """Return the facts without this one; something that could be taken for it stands in its place, mostly."""
+        other = self.distractor(random, names, fact)
+        told = {(one.entity.lower(), one.relation.nouns) for one in stated}
+        instead = [other] if (other.entity.lower(), other.relation.nouns) not in told else []
+        at = next(i for i, one in enumerate(stated) if one is fact)
+        return [*stated[:at], *instead, *stated[at + 1 :]]
 
     def _in_block(self, random: Random, sentences: list[str]) -> list[str]:
         """Return the sentences in one block of words that repeats around each (a share of the prompts)."""
@@ -182,7 +207,7 @@ class PromptFactory:
 
     def _state_older(self, random: Random, names: Names, stated: list[Fact], fact: Fact) -> list[Fact]:
         """Return the facts with an older value of this one somewhere before it: later wins."""
-        template = fact.template if random.random() < 0.6 else self._state(random, fact.relation)
+        template = fact.template if random.random() < 0.6 else self._state(random, fact.relation, fact.kind)
         older = replace(fact, value=names.value(fact.kind), template=template)
         place = random.randint(0, next(i for i, other in enumerate(stated) if other is fact))
         return [*stated[:place], older, *stated[place:]]
@@ -227,6 +252,6 @@ def common_words(texts: Sequence[str], count: int = 3000) -> list[str]:
     seen: dict[str, int] = {}
     for text in texts:
         for word in set(text.split()):
-            if word.isascii() and word.isalpha() and word.islower() and 3 <= len(word) <= 9:
+            if word.isascii() and word.isalpha() and word.islower() and 3 <= len(word) <= 9 and word != UNKNOWN:
                 seen[word] = seen.get(word, 0) + 1
     return sorted(sorted(seen, key=lambda word: (-seen[word], word))[:count])
