@@ -1,15 +1,14 @@
 """Engram, rows written at run time (ours, not in the paper): facts go into the rows, nothing into the prompt.
 
-The paper's table is trained with the model and cannot contain what it was never trained on. Here the table starts empty
-and each event takes a few gradient steps on the rows that its n-grams address; the network stays as it is. Events are
-written one at a time, in order, so that how they are batched changes nothing and what comes later wins.
+The paper's table is trained with the model and cannot contain what it was never trained on. Here the table starts
+empty, and the events that are held are written into it together, by gradient steps on the rows that their n-grams
+address; the network stays as it is. The table follows from the events that are held and their order alone: how they
+were batched changes nothing, and what was forgotten leaves the bits of never having been told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
 
 from adapters.engram.slot import EngramSlot, EngramTable
 from adapters.engram.write import write_rows
@@ -22,22 +21,25 @@ TIME_BYTES = 8  # a double
 
 
 class Engram:
-    """`steps`: gradient steps for each event; `step_scale`: their length, as a share of what the slot has learned.
+    """`steps` of gradient descent with Adam for each settling, its step size `rate`; the weight of an event in the loss
+    rises in order from 1 - `recency` to 1 + `recency`, so that later wins.
 
-    Its steps were learned where a few events are written at once, and are too long for a haystack, whose frequent
-    n-grams are written many times. Both numbers were chosen on episodes of the reader's training grammar that it was
-    never trained on, not on a task. Scopes are not told apart: rows are addressed by text alone."""
+    The numbers were chosen on episodes of the reader's training grammar that it was never trained on, not on a task.
+    Scopes are not told apart: rows are addressed by text alone."""
 
     reader: LocalReader
     table: EngramTable
 
-    def __init__(self, *, steps: int, step_scale: float = 1.0) -> None:
+    def __init__(self, *, steps: int, rate: float, recency: float) -> None:
         if steps < 1:
-            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=3")
-        if step_scale <= 0:
-            raise BadInput(f"memory.step_scale={step_scale}: expected a number > 0, such as memory.step_scale=0.135")
+            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=16")
+        if rate <= 0:
+            raise BadInput(f"memory.rate={rate}: expected a number > 0, such as memory.rate=0.6")
+        if not 0 <= recency < 1:
+            raise BadInput(f"memory.recency={recency}: expected a number in [0, 1), such as memory.recency=0.5")
         self.steps = steps
-        self.step_scale = step_scale
+        self.rate = rate
+        self.recency = recency
         self.held: dict[str, Event] = {}
 
     def attach(self, reader: Reader) -> Reader:
@@ -54,47 +56,36 @@ class Engram:
         self.table.clear()
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write the events one by one. An id that is held is replaced: the table is written anew without it."""
-        latest: dict[str, Event] = {}
+        """Hold the events until `settle` writes them. One whose id is held takes its place, as the latest."""
         for event in events:
-            latest.pop(event.id, None)  # one that is told again moves to the end, as it would in a later batch
-            latest[event.id] = event
-        self.forget(list(latest))
-        for event in latest.values():
+            self.held.pop(event.id, None)
             self.held[event.id] = event
-            self._write(event)
 
     def settle(self) -> None:
-        """Nothing to do: what is written can be read at once."""
+        """Write all events that are held into an empty table."""
+        self.table.clear()
+        texts = [self.reader.tokenizer.encode(event.text).ids for event in self.held.values()]
+        texts = [tokens for tokens in texts if len(tokens) > 1]  # nothing follows a single token: nothing to learn
+        write_rows(self.reader.model, self.table, texts, steps=self.steps, rate=self.rate, recency=self.recency)
 
     def forget(self, event_ids: Sequence[str]) -> None:
-        """Write everything else again into an empty table: rows are then bit-equal to never having written these."""
+        """Empty the table, since nobody can take one text out of a row; `settle` writes what is still held."""
         if not self.held.keys() & set(event_ids):
             return
         for event_id in event_ids:
             self.held.pop(event_id, None)
         self.table.clear()
-        for event in self.held.values():
-            self._write(event)
 
     def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
         """Return nothing: what is remembered enters through the model."""
         return []
 
     def size_bytes(self) -> int:
-        """Return the bytes of the table, empty rows included, and of the texts kept to replay when one is forgotten."""
+        """Return the bytes of the table, empty rows included, and of the texts kept to be written again."""
         return self.table.size_bytes() + sum(map(_kept_bytes, self.held.values()))
 
     def close(self) -> None:
         self.reset()
-
-    def _write(self, event: Event) -> None:
-        tokens = self.reader.tokenizer.encode(event.text).ids
-        if len(tokens) < 2:
-            return  # nothing follows anything: there is no next token to learn
-        tokens_BT = torch.tensor([tokens], device=self.reader.device)
-        real_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
-        write_rows(self.reader.model, self.table, tokens_BT, real_BT, steps=self.steps, step_scale=self.step_scale)
 
 
 def _kept_bytes(event: Event) -> int:

@@ -1,9 +1,12 @@
-"""The write rule: a few gradient steps on the rows that the tokens address, everything else frozen.
+"""The write rule: gradient steps on the rows that the texts address, everything else frozen.
 
-The loss is the next-token loss summed over *all* tokens of the events, hay included. Nothing selects positions, and
-nothing knows what a fact is: no template, no parsing, no boundary. Rows that no token addresses do not move.
+All texts are written together, from empty rows: the loss is the next-token loss over *all* of their tokens, hay
+included. Nothing selects positions, and nothing knows what a fact is: no template, no parsing, no boundary. Rows that
+no token addresses do not move.
 
-Shape legend: B events, T tokens, H hash heads, U distinct rows touched, C width of a row.
+Written one after the other, each text spoils the rows of frequent n-grams that it shares with those before it.
+
+Shape legend: B texts, T tokens, E width of all rows of a token, U distinct rows touched, C width of a row.
 """
 
 from __future__ import annotations
@@ -13,97 +16,83 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
-from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.engram.slot import EngramSlot, EngramTable
 from memory_bench.readers.model import TinyModel
 
+TEXTS_AT_ONCE = 64
+"""So many texts go through the model together: it bounds the memory that a write takes, and changes rounding only."""
+BETAS = (0.8, 0.95)
+"""Of Adam, whose usual ones average over more steps than a write has."""
+
 
 class TouchedRows:
     """The distinct rows that some tokens address, as one small matrix a layer that gradients can reach."""
 
-    def __init__(self, slot: EngramSlot, tokens_BT: Tensor, apart_B: Sequence[int] | None = None) -> None:
-        """`apart_B` numbers the table of each sequence, so that several episodes can be written side by side."""
+    def __init__(self, slot: EngramSlot, tokens: Sequence[Tensor]) -> None:
         self.slot = slot
         self.found: dict[int, Tensor] = {}
-        self.inverse: dict[int, Tensor] = {}
-        for layer, rows_BTH in slot.rows(tokens_BT).items():
-            distinct_U, inverse_BTH = np.unique(self._keys(layer, rows_BTH, apart_B), return_inverse=True)
-            self.found[layer] = torch.from_numpy(distinct_U).to(tokens_BT.device)
-            self.inverse[layer] = torch.from_numpy(inverse_BTH.reshape(rows_BTH.shape)).to(tokens_BT.device)
+        self.inverse: dict[int, list[Tensor]] = {}
+        rows = [slot.rows(tokens_BT) for tokens_BT in tokens]
+        for layer in slot.layers:
+            distinct_U = np.unique(np.concatenate([part[layer].ravel() for part in rows]))
+            self.found[layer] = torch.from_numpy(distinct_U)
+            self.inverse[layer] = [torch.from_numpy(np.searchsorted(distinct_U, part[layer])) for part in rows]
 
-    def embeddings(self, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        """Return layer -> embeddings_BTE from values_UC, for the tokens that this was made of."""
+    def embeddings(self, values: Mapping[int, Tensor], part: int = 0) -> dict[int, Tensor]:
+        """Return layer -> embeddings_BTE from values_UC, for the tokens of this part."""
         # not indexing: from some size on its gradient is summed by threads in any order, and bits differ between runs
-        return {layer: F.embedding(self.inverse[layer], values[layer]).flatten(2) for layer in self.found}
-
-    def elsewhere(self, values: Mapping[int, Tensor], tokens_BT: Tensor, apart_B: Sequence[int]) -> dict[int, Tensor]:
-        """Return layer -> embeddings_BTE for other tokens: rows that were not touched are zero."""
-        embeddings = {}
-        for layer, rows_BTH in self.slot.rows(tokens_BT).items():
-            keys = torch.from_numpy(self._keys(layer, rows_BTH, apart_B)).to(tokens_BT.device)
-            place_BTH = torch.searchsorted(self.found[layer], keys).clamp_max(len(self.found[layer]) - 1)
-            held_BTH = self.found[layer][place_BTH] == keys
-            embeddings[layer] = (values[layer][place_BTH] * held_BTH[..., None]).flatten(2)
-        return embeddings
-
-    def _keys(self, layer: int, rows_BTH: NDArray[np.int64], apart_B: Sequence[int] | None) -> NDArray[np.int64]:
-        if apart_B is None:
-            return rows_BTH
-        return rows_BTH + np.asarray(apart_B, dtype=np.int64)[:, None, None] * self.slot.table_rows(layer)
+        return {
+            layer: F.embedding(self.inverse[layer][part].to(values[layer].device), values[layer]).flatten(2)
+            for layer in self.found
+        }
 
 
-def write_loss(model: TinyModel, tokens_BT: Tensor, real_BT: Tensor, embeddings: Mapping[int, Tensor]) -> Tensor:
-    """Return the next-token loss (nats), summed over all tokens of all events."""
+def write_loss(
+    model: TinyModel, tokens_BT: Tensor, real_BT: Tensor, embeddings: Mapping[int, Tensor], weights_B: Tensor
+) -> Tensor:
+    """Return the next-token loss (nats), summed over all tokens of all texts, each text with its weight."""
     hidden_BTD = model(tokens_BT, lambda _: embeddings)
     positions_BQ = torch.arange(tokens_BT.shape[1] - 1, device=tokens_BT.device).expand(len(tokens_BT), -1)
     log_probs_BQ = model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, 1:])
-    return -(log_probs_BQ * real_BT[:, 1:]).sum()
-
-
-def descend(
-    model: TinyModel,
-    touched: TouchedRows,
-    values: Mapping[int, Tensor],
-    tokens_BT: Tensor,
-    real_BT: Tensor,
-    *,
-    steps: int,
-    step_scale: float = 1.0,
-    differentiable: bool = False,
-) -> dict[int, Tensor]:
-    """Return the rows after `steps` steps of gradient descent, each `step_scale` times as long as the slot has learned.
-
-    With `differentiable`, gradients reach through the steps: that is how the slot learns to be written.
-    """
-    current = dict(values)
-    rates = touched.slot.rates()
-    for _ in range(steps):
-        with torch.enable_grad():
-            held = {layer: v if differentiable else v.detach().requires_grad_() for layer, v in current.items()}
-            loss = write_loss(model, tokens_BT, real_BT, touched.embeddings(held))
-            slopes = torch.autograd.grad(loss, list(held.values()), create_graph=differentiable)
-        current = {
-            layer: held[layer] - step_scale * rates[layer] * slope for layer, slope in zip(held, slopes, strict=True)
-        }
-        if not differentiable:
-            current = {layer: value.detach() for layer, value in current.items()}
-    return current
+    return -(log_probs_BQ * real_BT[:, 1:] * weights_B[:, None]).sum()
 
 
 def write_rows(
-    model: TinyModel,
-    table: EngramTable,
-    tokens_BT: Tensor,
-    real_BT: Tensor,
-    *,
-    steps: int,
-    step_scale: float = 1.0,
+    model: TinyModel, table: EngramTable, texts: Sequence[Sequence[int]], *, steps: int, rate: float, recency: float
 ) -> None:
-    """Write the events into the table."""
-    touched = TouchedRows(table.slot, tokens_BT)
-    before = {layer: table.rows[layer][found] for layer, found in touched.found.items()}
-    after = descend(model, touched, before, tokens_BT, real_BT, steps=steps, step_scale=step_scale)
+    """Write the texts (token ids, in the order in which they were told) into the rows of an empty table.
+
+    `steps` of Adam with step size `rate`. The weight of a text in the loss rises in order from 1 - `recency` to
+    1 + `recency`: where two texts contradict each other, the later one is the likelier.
+    """
+    if not texts:
+        return
+    device = next(iter(table.rows.values())).device
+    starts = range(0, len(texts), TEXTS_AT_ONCE)
+    parts = [pad(texts[start : start + TEXTS_AT_ONCE], device) for start in starts]
+    weights_B = torch.linspace(1 - recency, 1 + recency, len(texts), device=device)
+    touched = TouchedRows(table.slot, [tokens_BT for tokens_BT, _ in parts])
+    values = {
+        layer: torch.zeros(len(found), table.slot.row_width, device=device, requires_grad=True)
+        for layer, found in touched.found.items()
+    }
+    optimizer = torch.optim.Adam(values.values(), lr=rate, betas=BETAS)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for number, (start, (tokens_BT, real_BT)) in enumerate(zip(starts, parts, strict=True)):
+            embeddings = touched.embeddings(values, number)
+            weights = weights_B[start : start + TEXTS_AT_ONCE]
+            write_loss(model, tokens_BT, real_BT, embeddings, weights).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
     for layer, found in touched.found.items():
-        table.rows[layer][found] = after[layer]
+        table.rows[layer][found.to(device)] = values[layer].detach()
+
+
+def pad(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return tokens_BT padded on the right, and real_BT: which of them are tokens."""
+    length = max(len(row) for row in rows)
+    tokens_BT = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
+    lengths_B = torch.tensor([len(row) for row in rows], device=device)
+    return tokens_BT, torch.arange(length, device=device) < lengths_B[:, None]

@@ -22,7 +22,10 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 from torch import Tensor, nn
 
 NEVER = -1e4
-"""A score whose share is 0 in fp32. Not -inf: the second derivative of a logsumexp over -inf is not a number."""
+"""A score whose share is 0 in fp32. Not -inf: of nothing but these, the derivative of a logsumexp is no number."""
+
+EPSILON = 1e-6
+"""Added to a mean square before its root is taken."""
 
 LookUp = Callable[[Tensor], Mapping[int, Tensor]]
 """tokens_BT -> layer -> embeddings_BTE: what a run-time table holds for each token (see `adapters/engram`)."""
@@ -101,10 +104,10 @@ class ShortConvolution(nn.Module):
 class Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(shape.width)
+        self.attention_norm = nn.RMSNorm(shape.width, eps=EPSILON)
         self.convolution = ShortConvolution(shape.width, shape.taps)
         self.attention = Attention(shape)
-        self.mlp_norm = RMSNorm(shape.width)
+        self.mlp_norm = nn.RMSNorm(shape.width, eps=EPSILON)
         self.up = nn.Linear(shape.width, 4 * shape.width, bias=False)
         self.down = nn.Linear(4 * shape.width, shape.width, bias=False)
 
@@ -243,7 +246,7 @@ class TinyModel(nn.Module):
         self.embed = nn.Embedding(shape.vocabulary, shape.width)
         nn.init.normal_(self.embed.weight, std=0.02)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.final_norm = RMSNorm(shape.width)
+        self.final_norm = nn.RMSNorm(shape.width, eps=EPSILON)
         self.logit_scale = nn.Parameter(torch.tensor(1.0))
         self.pointer = Pointer(shape) if shape.pointer else None
         self.slot = slot
@@ -296,25 +299,13 @@ class TinyModel(nn.Module):
         return logits_BQV.log_softmax(-1)
 
 
-class RMSNorm(nn.Module):
-    """Root-mean-square norm with a gain, from plain operations: rows are learned to be written through second
-    derivatives, which fused kernels do not have."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return unit_rms(hidden) * self.weight
-
-
 def log_add(*terms: Tensor) -> Tensor:
-    """Return log(exp(a) + exp(b) + ...). `torch.logaddexp` overflows in its second derivative."""
+    """Return log(exp(a) + exp(b) + ...)."""
     return torch.stack(terms).logsumexp(0)
 
 
 def unit_rms(hidden: Tensor) -> Tensor:
-    return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + 1e-6)
+    return hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + EPSILON)
 
 
 def log_length(length: int, like: Tensor) -> Tensor:

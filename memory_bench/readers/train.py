@@ -1,8 +1,8 @@
 """Train a bundled reader: `python -m memory_bench train train=tiny train.reading.steps=100`.
 
-Reads text (`training/corpus.py`), learns to read (`training/reading.py`), lets the slot learn to be written, saves the
-weights with their sha256, and measures what the reader can read (`training/evaluation.py`). A run that was cut off goes
-on from its checkpoint. The weights are used by `reader.weights=training/tiny`.
+Reads text (`training/corpus.py`), learns to read (`training/reading.py`), saves the weights with their sha256, and
+measures what the reader can read (`training/evaluation.py`). A run that was cut off goes on from its checkpoint. The
+weights are used by `reader.weights=training/tiny`.
 """
 
 from __future__ import annotations
@@ -68,14 +68,6 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
     for row in train_reading(model, batches, schedule, device=device, folder=folder):
         console.print(_line(row, schedule.steps))
     seconds = logged(folder, schedule.steps)["seconds"]
-    if slot is not None:
-        writer = config.build_training(plan["writing"])
-        # a write has no order within a batch, and without an event there is nothing to write
-        told = PromptFactory(factory.grammar, texts, factory.words, Mix(updated=0.0, nothing=0.0))
-        for row in writer(model, told, tokenizer, seed=seed):
-            _log(folder, row)
-            console.print("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
-        seconds += row["seconds"]
     made = {
         "options": dict(options),
         "seconds": round(seconds, 1),
@@ -117,8 +109,3 @@ def _line(row: Mapping[str, float], steps: int) -> str:
         f"step {row['step']}/{steps}  answers {row['answer_nll']:.3f} nats, right {row['token_accuracy']:.3f}  "
         f"text {row['lm_nll']:.3f} nats  {left:.0f} s left"
     )
-
-
-def _log(folder: Path, row: Mapping[str, float]) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
