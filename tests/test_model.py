@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memory_bench.readers.model import NEVER, Pointer, Shape, TinyModel, line_starts
 from tests.readers import log_probs, random_model
@@ -97,12 +96,10 @@ def test_first_and_second_derivatives_are_finite(model: TinyModel) -> None:
     tokens_BT = torch.tensor([[1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0], [1, 2, 0, 1, 2, 0]])
     positions_BQ = torch.arange(5).expand(3, -1)
     parameters = list(model.parameters())
-    with sdpa_kernel([SDPBackend.MATH]):  # fused attention has no second derivative
-        loss = -model.target_log_probs(model(tokens_BT), tokens_BT, positions_BQ, tokens_BT[:, 1:]).sum()
-        first = torch.autograd.grad(loss, parameters, create_graph=True)
-        second = torch.autograd.grad(sum((slope**2).sum() for slope in first), parameters)  # type: ignore[arg-type]
-    assert all(slope.isfinite().all() for slope in (*first, *second))
-    assert all(slope.any() for slope in first)
+    loss = -model.target_log_probs(model(tokens_BT), tokens_BT, positions_BQ, tokens_BT[:, 1:]).sum()
+    slopes = torch.autograd.grad(loss, parameters)
+    assert all(slope.isfinite().all() for slope in slopes)
+    assert all(slope.any() for slope in slopes)
 
 
 def test_a_line_starts_after_the_newline_that_ends_the_one_before() -> None:
@@ -110,7 +107,8 @@ def test_a_line_starts_after_the_newline_that_ends_the_one_before() -> None:
     assert line_starts(tokens_BT, NEW).tolist() == [[0, 0, 2, 2, 2, 5, 6], [0, 1, 1, 1, 1, 1, 1]]
 
 
-# The pointer's terms, each alone: hidden states are zero, so that only biases speak. `_` are positions after the query.
+# The pointer's terms, each alone: hidden states are zero, so that only biases speak. `_` are no sources: the query's
+# position and those after it.
 
 _ = NEVER
 ONE, NOTHING = math.log(math.e - 1), -60.0  # softplus of these: 1 and 9e-27
@@ -131,25 +129,27 @@ def pointed(
     and `covered` choose the neighbourhood that counts 1 and 3."""
     pointer = Pointer(Shape(vocabulary=VOCABULARY, width=4, pointer_width=4, match_length=3, newline=NEW))
     neighbourhoods = [[float(i == chosen) for i in range(5)] for chosen in (near, covered)]
-    terms = [*match, *neighbourhoods[0], *(3 * share for share in neighbourhoods[1]), recency, sink]
+    terms = [*match, *neighbourhoods[0], *(3 * share for share in neighbourhoods[1]), recency, 0.0, sink]
     with torch.no_grad():
         for weight in (pointer.query.weight, pointer.key.weight, pointer.terms.weight, pointer.importance.weight):
             nn.init.zeros_(weight)
         pointer.terms.bias.copy_(torch.tensor(terms))
         pointer.importance.bias.copy_(torch.tensor([ONE if i == order else NOTHING for i in range(3)]))
-        scores_BQT, sink_BQ = pointer(torch.zeros(1, len(tokens), 4), torch.tensor([tokens]), torch.tensor([[at]]))
+        scores_BQT, _ends, sink_BQ = pointer(
+            torch.zeros(1, len(tokens), 4), torch.tensor([tokens]), torch.tensor([[at]])
+        )
     return scores_BQT[0, 0].tolist(), sink_BQ.item()
 
 
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        ([1, 2, 3, 7, 1, 2, 3], [0, 0, 0, 111, 0, 0, 0]),  # three tokens before the source stand before the query
-        ([5, 2, 3, 7, 1, 2, 3], [0, 0, 0, 11, 0, 0, 0]),
-        ([5, 5, 3, 7, 3, 2, 3], [0, 0, 0, 1, 0, 1, 0]),
-        ([3, 7, 6, 5, 4, 2, 3], [0, 1, 0, 0, 0, 0, 0]),  # what would stand before the start matches nothing
-        ([3, 3, 3, 3, 3, 3, 3], [0, 1, 11, 111, 111, 111, 111]),
-        ([1, 5, 3, 7, 1, 2, 3], [0, 0, 0, 1, 0, 0, 0]),  # a match ends at the first difference
+        ([1, 2, 3, 7, 1, 2, 3], [0, 0, 0, 111, 0, 0, _]),  # three tokens before the source stand before the query
+        ([5, 2, 3, 7, 1, 2, 3], [0, 0, 0, 11, 0, 0, _]),
+        ([5, 5, 3, 7, 3, 2, 3], [0, 0, 0, 1, 0, 1, _]),
+        ([3, 7, 6, 5, 4, 2, 3], [0, 1, 0, 0, 0, 0, _]),  # what would stand before the start matches nothing
+        ([3, 3, 3, 3, 3, 3, 3], [0, 1, 11, 111, 111, 111, _]),
+        ([1, 5, 3, 7, 1, 2, 3], [0, 0, 0, 1, 0, 0, _]),  # a match ends at the first difference
     ],
 )
 def test_match_counts_how_many_of_the_last_tokens_stand_before_the_source(
@@ -164,12 +164,12 @@ LINES = [1, 2, 3, 0, 4, 5, 6, 0, 1, 2]
 @pytest.mark.parametrize(
     ("near", "order", "at", "expected"),
     [
-        (0, 0, 9, [0.5, 1, 1, 1, 1, 1, 1, 0.5, 0, 0]),  # within six tokens before the source and the source
-        (1, 0, 9, [0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1]),  # within twelve
-        (4, 0, 9, [1, 0.5, 0, 0, 0, 0, 0, 0, 0, 0]),  # within 24 from the source on
-        (0, 0, 8, [1, 1, 1, 1, 1, 1, 1, 0, 0, _]),  # the line as far as it is there: its one token
-        (0, 1, 9, [0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0, 0]),  # of its two pairs, `1 2` and `newline 1`
-        (0, 2, 9, [0] * 10),  # no triple recurs
+        (0, 0, 9, [0.5, 1, 1, 1, 1, 1, 1, 0.5, 0, _]),  # within six tokens before the source and the source
+        (1, 0, 9, [0.5, 1, 1, 1, 1, 1, 1, 1, 1, _]),  # within twelve
+        (4, 0, 9, [1, 0.5, 0, 0, 0, 0, 0, 0, 0, _]),  # within 24 from the source on
+        (0, 0, 8, [1, 1, 1, 1, 1, 1, 1, 0, _, _]),  # the line as far as it is there: its one token
+        (0, 1, 9, [0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0, _]),  # of its two pairs, `1 2` and `newline 1`
+        (0, 2, 9, [*[0] * 9, _]),  # no triple recurs
     ],
 )
 def test_overlap_is_the_share_of_the_line_that_stands_around_the_source(
@@ -186,12 +186,12 @@ def test_overlap_is_the_share_of_the_line_that_stands_around_the_source(
 def test_coverage_weighs_the_best_overlap_of_all_on_not_copying(tokens: list[int], best: float) -> None:
     scores, sink = pointed(tokens, len(tokens) - 1, covered=0, sink=0.25)
     assert sink == pytest.approx(3 * best + 0.25, abs=1e-6)
-    assert scores == [0.0] * len(tokens)
+    assert scores == [*[0.0] * (len(tokens) - 1), _]
 
 
 def test_recency_grows_evenly_up_to_the_query() -> None:
     scores, sink = pointed(LINES, 4, recency=10.0)
-    assert scores == pytest.approx([2, 4, 6, 8, 10, _, _, _, _, _])
+    assert scores == pytest.approx([2, 4, 6, 8, _, _, _, _, _, _])
     assert sink == 0
 
 
@@ -209,8 +209,24 @@ def test_what_is_pointed_at_becomes_likely_and_its_copies_add_up() -> None:
     tokens_BT = torch.tensor([[1, 2, 5, 4, 1, 2, 5, 3, 1, 2]])
     hidden_BTD: Tensor = model(tokens_BT)
     last = torch.tensor([[9]])
-    scores_BQT, sink_BQ = model.pointer(hidden_BTD, tokens_BT, last)
+    scores_BQT, ends_BQT, sink_BQ = model.pointer(hidden_BTD, tokens_BT, last)
     shares = torch.cat([scores_BQT, sink_BQ[..., None]], -1).softmax(-1)[0, 0]
+    over = ends_BQT[0, 0].sigmoid()
     chosen_V = (hidden_BTD[0, 9] @ model.embed.weight.T * model.logit_scale).softmax(-1)
-    expected = shares[2] + shares[6] + shares[-1] * chosen_V[5]
-    torch.testing.assert_close(model.next_log_probs(hidden_BTD, tokens_BT, last)[0, 0, 5].exp(), expected)
+    found_V = model.next_log_probs(hidden_BTD, tokens_BT, last)[0, 0].exp()
+    copied = shares[2] * (1 - over[2]) + shares[6] * (1 - over[6])
+    torch.testing.assert_close(found_V[5], copied + shares[-1] * chosen_V[5])
+    ended = (shares[:-1] * over).sum()  # wherever the copy ends, the line does
+    torch.testing.assert_close(found_V[NEW], ended + shares[-1] * chosen_V[NEW])
+    assert 0.01 < ended < 0.99
+
+
+def test_whether_a_copy_ends_is_seen_from_the_source_and_the_token_after_it_alone() -> None:
+    pointer = Pointer(Shape(vocabulary=VOCABULARY, width=4, pointer_width=4, match_length=3, newline=NEW))
+    hidden_BTD = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
+    tokens_BT, last = torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([[5]])
+    _scores, before_BQT, _sink = pointer(hidden_BTD, tokens_BT, last)
+    hidden_BTD[0, 3] += 1
+    _scores, after_BQT, _sink = pointer(hidden_BTD, tokens_BT, last)
+    changed = (before_BQT != after_BQT)[0, 0]
+    assert changed.tolist() == [False, False, True, True, False, False]
