@@ -60,9 +60,8 @@ def run(
     first = next(episodes, None)
     if first is None:
         raise ValueError(f"the task asks nothing for seed={options.seed}")
-    count = lru_cache(maxsize=4096)(reader.count_tokens)  # a passage comes back for every question of an episode
-    _check_budget(first, options, reader.window_tokens, count)
-    walk = Walk(task, memory, meter.reader(reader), control, options, meter, count)
+    _check_budget(first, options, reader.window_tokens, reader.count_tokens)
+    walk = Walk(task, memory, meter.reader(reader), control, options, meter, reader.count_tokens)
     yield walk.attach()
     for episode in itertools.chain([first], episodes):
         yield from walk.episode(episode)
@@ -83,7 +82,8 @@ class Walk:
     control: Control
     options: Options
     meter: Meter
-    count: prompt.Count
+    count_tokens: prompt.Count
+    count: prompt.Count = field(init=False)
     written: dict[str, str] = field(default_factory=dict)
     unsettled: bool = False
     earlier: str = ""
@@ -96,6 +96,8 @@ class Walk:
 
     def episode(self, episode: Episode) -> Iterator[Operation | Record]:
         self.written, self.unsettled, self.earlier = {}, False, ""
+        # a passage comes back for every question of an episode; kept longer, whole contexts would pile up in RAM
+        self.count = lru_cache(maxsize=4096)(self.count_tokens)
         yield self._operation("reset", episode, self.memory.reset)
         for step in _batched(episode.steps, self.options.write_batch):
             if isinstance(step, Question):
