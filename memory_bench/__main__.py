@@ -4,6 +4,7 @@ python -m memory_bench +task=needle +memory=engram seed=1 limit=50      one cell
 python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep: every combination
 python -m memory_bench -m +experiment=needle                            the cells of an experiment
 python -m memory_bench list                                             what exists, and what can run here
+python -m memory_bench check +memory=NAME                               does a memory keep its promises
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
 """
 
@@ -115,8 +116,19 @@ def _report(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def _check(arguments: list[str]) -> int:
+    from memory_bench.guards import check
+
+    return check.main(arguments)
+
+
 # each imports what it needs when it is called: `list` would else wait for torch
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"list": _list, "train": _train, "report": _report}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": _list,
+    "check": _check,
+    "train": _train,
+    "report": _report,
+}
 
 
 def _typed(overrides: Sequence[str]) -> str:

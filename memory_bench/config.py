@@ -57,11 +57,15 @@ ConfigStore.instance().store(name="run", node=Schema)
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies."""
+    """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies.
+
+    `claims` is what the memory's YAML promises: it moves no number, and `check` holds the memory to it.
+    """
 
     config: dict[str, Any]
     requires: Mapping[str, tuple[str, ...]]
     results: Path
+    claims: Mapping[str, Any]
 
 
 def choices(group: str) -> list[str]:
@@ -211,12 +215,11 @@ def _cell(composed: DictConfig) -> Cell:
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
     requires = {part: tuple(plain[part].pop("requires", ())) for part in PARTS}
-    for part in PARTS:
-        plain[part].pop("claims", None)  # what a memory promises moves no number
+    claims = {part: plain[part].pop("claims", {}) for part in PARTS}
     if plain["memory"].pop("embedder", None) != "shared":
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results)
+    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims["memory"])
 
 
 def _check_values(options: Mapping[str, Any]) -> None:
