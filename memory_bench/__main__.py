@@ -5,6 +5,7 @@ python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep:
 python -m memory_bench -m +experiment=needle                            the cells of an experiment
 python -m memory_bench list                                             what exists, and what can run here
 python -m memory_bench check +memory=NAME                               does a memory keep its promises
+python -m memory_bench compare A B                                      what moved between two memories, or two runs
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
 """
 
@@ -122,12 +123,19 @@ def _check(arguments: list[str]) -> int:
     return check.main(arguments)
 
 
+def _compare(arguments: list[str]) -> int:
+    from memory_bench.guards import compare
+
+    return compare.main(arguments)
+
+
 # each imports what it needs when it is called: `list` would else wait for torch
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "check": _check,
     "train": _train,
     "report": _report,
+    "compare": _compare,
 }
 
 
