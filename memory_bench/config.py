@@ -32,6 +32,7 @@ from memory_bench.errors import BadInput, Unavailable
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
 WITHOUT_DEFAULT = ("task", "memory")
+SHARED = "shared"  # stands in a YAML for a plug-in of the run that a constructor is handed
 RUN_OPTIONS = ("seed", "budget_tokens", "limit", "write_batch")
 
 
@@ -110,10 +111,17 @@ def build(cell: Cell, part: str, **given: object) -> Any:
         if reason := missing_requirement(requirement):
             raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
     try:
-        return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **given)
+        return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **_shared(cell.config[part], given))
     except InstantiationException as error:
         # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
         raise _root(error) from None
+
+
+def _shared(node: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
+    """Return `given` where a node, or one that it holds, asks for it: `embedder: shared`."""
+    own = {key: given[key] for key, value in node.items() if value == SHARED and key in given}
+    inner = {key: _shared(value, given) for key, value in node.items() if isinstance(value, dict)}
+    return own | {key: value for key, value in inner.items() if value}
 
 
 def missing_requirement(requirement: str) -> str | None:
@@ -214,12 +222,20 @@ def _cell(composed: DictConfig) -> Cell:
     kept = OmegaConf.masked_copy(composed, [*PARTS, *RUN_OPTIONS, "results"])
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
-    requires = {part: tuple(plain[part].pop("requires", ())) for part in PARTS}
-    claims = {part: plain[part].pop("claims", {}) for part in PARTS}
-    if plain["memory"].pop("embedder", None) != "shared":
+    requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
+    claims = plain["memory"].get("claims", {})
+    for part in PARTS:
+        _taken(plain[part], "claims")  # what a memory promises moves no number
+    if not _shared(plain["memory"], {"embedder": None}):
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims["memory"])
+    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims)
+
+
+def _taken(node: dict[str, Any], key: str) -> list[Any]:
+    """Take a key out of a node and out of all that it holds; return what stood there."""
+    own = [node.pop(key)] if key in node else []
+    return own + [taken for value in node.values() if isinstance(value, dict) for taken in _taken(value, key)]
 
 
 def _check_values(options: Mapping[str, Any]) -> None:
