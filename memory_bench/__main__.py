@@ -3,6 +3,7 @@
 python -m memory_bench +task=needle +memory=engram seed=1 limit=50      one cell
 python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep: every combination
 python -m memory_bench -m +experiment=needle                            the cells of an experiment
+python -m memory_bench -m +experiment=needle dry_run=true               what would be run, and what is there already
 python -m memory_bench list                                             what exists, and what can run here
 python -m memory_bench check +memory=NAME                               does a memory keep its promises
 python -m memory_bench compare A B                                      what moved between two memories, or two runs
@@ -48,6 +49,10 @@ def _command(arguments: list[str]) -> int:
     if unknown := set(flags) - {"-m", "--multirun"}:
         raise BadInput(f"{' '.join(sorted(unknown))}: no such flag; there are -m (run a sweep) and -h")
     overrides = [argument for argument in arguments if argument not in flags]
+    from memory_bench import config
+
+    if config.is_dry_run(overrides):
+        return _matrix(overrides, alone=not flags)
     return _sweep(overrides) if flags else _single(overrides)
 
 
@@ -76,6 +81,14 @@ def _sweep(overrides: Sequence[str]) -> int:
     if broken:
         console.print(f"{broken} of {len(cells)} cells have no result; the reasons stand above")
     return FAILED if broken else DONE
+
+
+def _matrix(overrides: Sequence[str], *, alone: bool) -> int:
+    from memory_bench import config, matrix
+
+    cells = list(matrix.plan([overrides] if alone else config.expand(overrides), alone=alone))
+    matrix.show(cells, Console(highlight=False))
+    return FAILED if any(cell.state in ("unavailable", "failed") for cell in cells) else DONE
 
 
 def _sweep_cell(overrides: Sequence[str]) -> str:

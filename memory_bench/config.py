@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +51,7 @@ class Schema:
     limit: int | None = MISSING
     write_batch: int = MISSING
     results: str = MISSING
+    dry_run: bool = MISSING
     cells: list[dict[str, list[Any]]] = MISSING
 
 
@@ -100,6 +102,11 @@ def compose(overrides: Sequence[str]) -> Cell:
     if composed.cells:
         raise BadInput(f"this experiment holds {len(composed.cells)} lists of cells: put -m before the overrides")
     return _cell(composed)
+
+
+def is_dry_run(overrides: Sequence[str]) -> bool:
+    """Whether the cells are to be shown and not run. `compose` says it where the value is neither true nor false."""
+    return any(override.key_or_group == "dry_run" and override.value() is True for override in _parse(overrides))
 
 
 def build(cell: Cell, part: str, **given: object) -> Any:
@@ -223,6 +230,7 @@ def _cell(composed: DictConfig) -> Cell:
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
     requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
+    _check_control(named, plain["control"].pop("memory", None))
     claims = plain["memory"].get("claims", {})
     for part in PARTS:
         _taken(plain[part], "claims")  # what a memory promises moves no number
@@ -238,6 +246,14 @@ def _taken(node: dict[str, Any], key: str) -> list[Any]:
     return own + [taken for value in node.values() if isinstance(value, dict) for taken in _taken(value, key)]
 
 
+def _check_control(named: Mapping[str, str], memory: str | None) -> None:
+    if memory is not None and named["memory"] != memory:
+        raise BadInput(
+            f"control={named['control']} is about the reader alone and runs with memory={memory} only, got "
+            f"memory={named['memory']}; type +memory={memory}, or control=none to measure {named['memory']}"
+        )
+
+
 def _check_values(options: Mapping[str, Any]) -> None:
     for key, least in (("seed", 0), ("limit", 1), ("budget_tokens", 1), ("write_batch", 1)):
         if options[key] is not None and options[key] < least:
@@ -245,7 +261,13 @@ def _check_values(options: Mapping[str, Any]) -> None:
 
 
 def _is_choice(override: Override) -> bool:
-    return bool(choices(override.key_or_group))
+    # by folder: to ask Hydra for the names in each would be most of the time that a cell takes to compose
+    return override.key_or_group in _groups()
+
+
+@cache
+def _groups() -> frozenset[str]:
+    return frozenset(entry.name for entry in files("memory_bench.conf").iterdir() if entry.is_dir())
 
 
 def _check_named(overrides: Sequence[Override]) -> None:

@@ -120,12 +120,12 @@ def test_options_that_differ_are_said(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_name_means_the_newest_finished_run_with_the_wanted_choices() -> None:
     first = measure()
     other = measure("seed=1")
-    closed = measure("control=closed_book", "seed=2")
+    closed = measure("control=closed_book", "seed=2", memory="none")
     amend(first, start="2026-01-01T00:00:00+00:00")  # times of a run are of whole seconds
     wanted = {"control": "none"}
     assert find("stub", Path("results"), wanted).folder == other
     assert find("stub", Path("results"), {**wanted, "seed": "0"}).folder == first
-    assert find("stub", Path("results"), {"control": "closed_book"}).folder == closed
+    assert find("none", Path("results"), {"control": "closed_book"}).folder == closed
     assert find(str(first), Path("elsewhere"), {"seed": "9"}).folder == first
 
 
