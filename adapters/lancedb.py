@@ -40,7 +40,7 @@ class LanceTable:
     """
 
     def __init__(self, folder: IndexFolder, *, dimensions: int, index_from_rows: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._index_from_rows = index_from_rows
         self._schema = pa.schema(
             [
@@ -78,8 +78,8 @@ class LanceTable:
             graph = HnswFlat("cosine", num_partitions=1, m=HNSW_LINKS, ef_construction=HNSW_BUILD_CANDIDATES)
             self.table.create_index("vector", config=graph)
         self._tidy()
-        if left_out := self.unindexed_rows():
-            raise RuntimeError(f"LanceDB left {left_out} of {len(self)} rows out of its index")
+        if self.table.list_indices() and self.indexed_rows() != len(self):
+            raise RuntimeError(f"LanceDB indexed {self.indexed_rows()} of {len(self)} rows")
 
     def search(self, vector_D: NDArray[np.float32], *, limit: int, scope: str) -> list[Hit]:
         # a metric that is not the index's would be a scan without a word, and the default is not the cosine
@@ -92,10 +92,10 @@ class LanceTable:
             for row in query.to_list()
         ]
 
-    def unindexed_rows(self) -> int:
-        """Return how many rows the index does not know; 0 where there is none and every search is a scan."""
+    def indexed_rows(self) -> int:
+        """Return how many rows the index knows, by its own statistics; 0 where every search is a scan."""
         stats = [self.table.index_stats(index.name) for index in self.table.list_indices()]
-        return sum(one.num_unindexed_rows for one in stats if one)
+        return sum(one.num_indexed_rows for one in stats if one)
 
     def last_number(self) -> int:
         return max(self.table.search().select(["number"]).to_arrow()["number"].to_pylist(), default=0)
@@ -104,10 +104,10 @@ class LanceTable:
         return int(self.table.count_rows())
 
     def size_bytes(self) -> int:
-        return self._folder.size_bytes()
+        return self.folder.size_bytes()
 
     def close(self) -> None:
-        self._folder.close()
+        self.folder.close()
 
     def _tidy(self) -> None:
         """Compact, index what is new, and remove all versions but the newest."""

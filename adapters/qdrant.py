@@ -108,6 +108,10 @@ class EdgeShard:
         )
         return [_hit(point.payload, point.score) for point in self.shard.search(request)]
 
+    def indexed_rows(self) -> int:
+        """Return how many rows have their place in a graph; 0 where every search is a scan."""
+        return self.shard.info().indexed_vectors_count
+
     def last_number(self) -> int:
         points, _ = self.shard.scroll(edge.ScrollRequest(limit=max(1, len(self)), with_payload=["number"]))
         return max((point.payload["number"] for point in points if point.payload), default=0)
