@@ -7,11 +7,13 @@ python -m memory_bench -m +experiment=needle dry_run=true               what wou
 python -m memory_bench list                                             what exists, and what can run here
 python -m memory_bench check +memory=NAME                               does a memory keep its promises
 python -m memory_bench compare A B                                      what moved between two memories, or two runs
+python -m memory_bench gate                                             did a change move a number that it should not
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -142,6 +144,14 @@ def _compare(arguments: list[str]) -> int:
     return compare.main(arguments)
 
 
+def _gate(arguments: list[str]) -> int:
+    # before NumPy and torch are loaded, who ask once: with one thread, machines of any size are of one class
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from memory_bench.guards import gate
+
+    return gate.main(arguments)
+
+
 # each imports what it needs when it is called: `list` would else wait for torch
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
@@ -149,6 +159,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "report": _report,
     "compare": _compare,
+    "gate": _gate,
 }
 
 
