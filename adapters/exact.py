@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.events import EventStore, checked_top_k, ranked
 from memory_bench.types import Event, Passage, Query
-
-# A float32 sum depends on where its row lies in the matrix: with more digits, equal texts get unequal scores.
-_DECIMALS = 5
+from memory_bench.vectors import DECIMALS
 
 
 class Exact:
@@ -46,7 +44,7 @@ class Exact:
     def read(self, query: Query) -> list[Passage]:
         """A read before `settle` settles first, and pays for it."""
         newest_first, vectors_ED = self._indexed()
-        scores_E = (vectors_ED @ self._embedder.embed([query.text])[0]).astype(np.float64).round(_DECIMALS)
+        scores_E = (vectors_ED @ self._embedder.embed([query.text])[0]).astype(np.float64).round(DECIMALS)
         return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
 
     def size_bytes(self) -> int:

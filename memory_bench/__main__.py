@@ -3,12 +3,17 @@
 python -m memory_bench +task=needle +memory=engram seed=1 limit=50      one cell
 python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep: every combination
 python -m memory_bench -m +experiment=needle                            the cells of an experiment
+python -m memory_bench -m +experiment=needle dry_run=true               what would be run, and what is there already
 python -m memory_bench list                                             what exists, and what can run here
+python -m memory_bench check +memory=NAME                               does a memory keep its promises
+python -m memory_bench compare A B                                      what moved between two memories, or two runs
+python -m memory_bench gate                                             did a change move a number that it should not
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -46,6 +51,10 @@ def _command(arguments: list[str]) -> int:
     if unknown := set(flags) - {"-m", "--multirun"}:
         raise BadInput(f"{' '.join(sorted(unknown))}: no such flag; there are -m (run a sweep) and -h")
     overrides = [argument for argument in arguments if argument not in flags]
+    from memory_bench import config
+
+    if config.is_dry_run(overrides):
+        return _matrix(overrides, alone=not flags)
     return _sweep(overrides) if flags else _single(overrides)
 
 
@@ -74,6 +83,14 @@ def _sweep(overrides: Sequence[str]) -> int:
     if broken:
         console.print(f"{broken} of {len(cells)} cells have no result; the reasons stand above")
     return FAILED if broken else DONE
+
+
+def _matrix(overrides: Sequence[str], *, alone: bool) -> int:
+    from memory_bench import config, matrix
+
+    cells = list(matrix.plan([overrides] if alone else config.expand(overrides), alone=alone))
+    matrix.show(cells, Console(highlight=False))
+    return FAILED if any(cell.state in ("unavailable", "failed") for cell in cells) else DONE
 
 
 def _sweep_cell(overrides: Sequence[str]) -> str:
@@ -115,8 +132,35 @@ def _report(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def _check(arguments: list[str]) -> int:
+    from memory_bench.guards import check
+
+    return check.main(arguments)
+
+
+def _compare(arguments: list[str]) -> int:
+    from memory_bench.guards import compare
+
+    return compare.main(arguments)
+
+
+def _gate(arguments: list[str]) -> int:
+    # before NumPy and torch are loaded, who ask once: with one thread, machines of any size are of one class
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from memory_bench.guards import gate
+
+    return gate.main(arguments)
+
+
 # each imports what it needs when it is called: `list` would else wait for torch
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"list": _list, "train": _train, "report": _report}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": _list,
+    "check": _check,
+    "train": _train,
+    "report": _report,
+    "compare": _compare,
+    "gate": _gate,
+}
 
 
 def _typed(overrides: Sequence[str]) -> str:

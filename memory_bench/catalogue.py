@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -28,7 +29,7 @@ class Entry:
 
 def entries(group: str) -> Iterator[Entry]:
     """Yield the choices of a group of `conf/`, sorted by name."""
-    folder = files("memory_bench.conf") / group
+    folder = _folder(group)
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
@@ -58,7 +59,13 @@ def _text(gpus: list[str] | str) -> str:
 def _requires(options: dict[str, Any], group: str) -> list[str]:
     # a YAML for the whole run (`# @package _global_`) holds its plug-in under the group's name
     own = options if "_target_" in options else options.get(group, {})
-    return list(own.get("requires", ()))
+    named = (entry.partition("@")[0] for entry in options.get("defaults", ()) if "@" in entry)
+    texts = ((_folder(group) / f"{name}.yaml").read_text(encoding="utf-8") for name in named)
+    return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
+
+
+def _folder(group: str) -> Traversable:
+    return files("memory_bench.conf") / group
 
 
 def _first_comment(text: str) -> str:

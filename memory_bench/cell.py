@@ -14,7 +14,7 @@ from rich.console import Console
 from memory_bench import config, provenance, runner, terminal
 from memory_bench.contracts import Embedder, Memory, Reader, Task
 from memory_bench.meter import Meter
-from memory_bench.records import Operation, Record, Writer
+from memory_bench.records import Operation, Record, Writer, is_complete
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def measure(cell: config.Cell, *, command: str, alone: bool) -> Outcome:
     parts = _build(cell, alone=alone)
     try:
         place = _place(cell, parts)
-        if not alone and (place / "provenance.json").exists():
+        if not alone and is_complete(place):
             return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
         return _walk(cell, parts, place, command)
     finally:

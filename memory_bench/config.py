@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ from memory_bench.errors import BadInput, Unavailable
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
 WITHOUT_DEFAULT = ("task", "memory")
+SHARED = "shared"  # stands in a YAML for a plug-in of the run that a constructor is handed
 RUN_OPTIONS = ("seed", "budget_tokens", "limit", "write_batch")
 
 
@@ -49,6 +51,7 @@ class Schema:
     limit: int | None = MISSING
     write_batch: int = MISSING
     results: str = MISSING
+    dry_run: bool = MISSING
     cells: list[dict[str, list[Any]]] = MISSING
 
 
@@ -57,11 +60,15 @@ ConfigStore.instance().store(name="run", node=Schema)
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies."""
+    """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies.
+
+    `claims` is what the memory's YAML promises: it moves no number, and `check` holds the memory to it.
+    """
 
     config: dict[str, Any]
     requires: Mapping[str, tuple[str, ...]]
     results: Path
+    claims: Mapping[str, Any]
 
 
 def choices(group: str) -> list[str]:
@@ -97,6 +104,11 @@ def compose(overrides: Sequence[str]) -> Cell:
     return _cell(composed)
 
 
+def is_dry_run(overrides: Sequence[str]) -> bool:
+    """Whether the cells are to be shown and not run. `compose` says it where the value is neither true nor false."""
+    return any(override.key_or_group == "dry_run" and override.value() is True for override in _parse(overrides))
+
+
 def build(cell: Cell, part: str, **given: object) -> Any:
     """Return the plug-in that a cell names as its `part`; `given` are constructor arguments that YAML cannot hold.
 
@@ -106,10 +118,17 @@ def build(cell: Cell, part: str, **given: object) -> Any:
         if reason := missing_requirement(requirement):
             raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
     try:
-        return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **given)
+        return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **_shared(cell.config[part], given))
     except InstantiationException as error:
         # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
         raise _root(error) from None
+
+
+def _shared(node: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
+    """Return `given` where a node, or one that it holds, asks for it: `embedder: shared`."""
+    own = {key: given[key] for key, value in node.items() if value == SHARED and key in given}
+    inner = {key: _shared(value, given) for key, value in node.items() if isinstance(value, dict)}
+    return own | {key: value for key, value in inner.items() if value}
 
 
 def missing_requirement(requirement: str) -> str | None:
@@ -210,13 +229,29 @@ def _cell(composed: DictConfig) -> Cell:
     kept = OmegaConf.masked_copy(composed, [*PARTS, *RUN_OPTIONS, "results"])
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
-    requires = {part: tuple(plain[part].pop("requires", ())) for part in PARTS}
+    requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
+    _check_control(named, plain["control"].pop("memory", None))
+    claims = plain["memory"].get("claims", {})
     for part in PARTS:
-        plain[part].pop("claims", None)  # what a memory promises moves no number
-    if plain["memory"].pop("embedder", None) != "shared":
+        _taken(plain[part], "claims")  # what a memory promises moves no number
+    if not _shared(plain["memory"], {"embedder": None}):
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results)
+    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims)
+
+
+def _taken(node: dict[str, Any], key: str) -> list[Any]:
+    """Take a key out of a node and out of all that it holds; return what stood there."""
+    own = [node.pop(key)] if key in node else []
+    return own + [taken for value in node.values() if isinstance(value, dict) for taken in _taken(value, key)]
+
+
+def _check_control(named: Mapping[str, str], memory: str | None) -> None:
+    if memory is not None and named["memory"] != memory:
+        raise BadInput(
+            f"control={named['control']} is about the reader alone and runs with memory={memory} only, got "
+            f"memory={named['memory']}; type +memory={memory}, or control=none to measure {named['memory']}"
+        )
 
 
 def _check_values(options: Mapping[str, Any]) -> None:
@@ -226,7 +261,13 @@ def _check_values(options: Mapping[str, Any]) -> None:
 
 
 def _is_choice(override: Override) -> bool:
-    return bool(choices(override.key_or_group))
+    # by folder: to ask Hydra for the names in each would be most of the time that a cell takes to compose
+    return override.key_or_group in _groups()
+
+
+@cache
+def _groups() -> frozenset[str]:
+    return frozenset(entry.name for entry in files("memory_bench.conf").iterdir() if entry.is_dir())
 
 
 def _check_named(overrides: Sequence[Override]) -> None:

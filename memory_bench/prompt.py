@@ -42,23 +42,43 @@ def build(
     The budget covers passages and separators in the tokens of `count`; `earlier` (the episode so far, where a task
     carries it along) and the question stand outside it.
     """
-    packed = _greedy(passages, budget_tokens, count)
-    # tokens of parts need not add up to tokens of the whole: the whole decides, and the last to come leaves first
-    while packed and count(_context(passages, packed)) > budget_tokens:
-        packed.pop()
+    packed = pack(passages, [budget_tokens], count)[budget_tokens]
     context = _context(passages, packed)
     tokens = count(context) if packed else 0
-    return Prompt(earlier + context + asked, tuple(packed), tokens, len(context.encode()))
+    return Prompt(earlier + context + asked, packed, tokens, len(context.encode()))
 
 
-def _greedy(passages: Sequence[Passage], room: int, count: Count) -> list[int]:
-    packed = []
-    for rank, passage in enumerate(passages):
-        tokens = count(passage.text + "\n")
-        if tokens <= room:
-            packed.append(rank)
-            room -= tokens
+def pack(passages: Sequence[Passage], budgets: Sequence[int], count: Count) -> dict[int, tuple[int, ...]]:
+    """Return, for each budget, the ranks of the passages that a prompt of that budget would hold, in rank order.
+
+    One ranking at every budget: what a memory would have brought into longer and shorter prompts, without asking again.
+    """
+    tokens = [count(passage.text + "\n") for passage in passages]
+    wholes: dict[tuple[int, ...], int] = {}  # budgets that hold the same passages share the count of their text
+    return {budget: _within(budget, passages, tokens, wholes, count) for budget in budgets}
+
+
+def _within(
+    budget: int, passages: Sequence[Passage], tokens: Sequence[int], wholes: dict[tuple[int, ...], int], count: Count
+) -> tuple[int, ...]:
+    packed = _greedy(tokens, budget)
+    # tokens of parts need not add up to tokens of the whole: the whole decides, and the last to come leaves first
+    while packed:
+        if packed not in wholes:
+            wholes[packed] = count(_context(passages, packed))
+        if wholes[packed] <= budget:
+            break
+        packed = packed[:-1]
     return packed
+
+
+def _greedy(tokens: Sequence[int], room: int) -> tuple[int, ...]:
+    packed = []
+    for rank, size in enumerate(tokens):
+        if size <= room:
+            packed.append(rank)
+            room -= size
+    return tuple(packed)
 
 
 def _context(passages: Sequence[Passage], packed: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ def run_name(config: Mapping[str, Any], *, identities: Mapping[str, Mapping[str,
 
 
 def targets(config: Mapping[str, Any]) -> list[str]:
-    """Return every `_target_` of a resolved config, nested ones too."""
-    inner = [target for value in config.values() if isinstance(value, dict) for target in targets(value)]
+    """Return every `_target_` of a resolved config, nested ones too, in lists as well."""
+    values = [one for value in config.values() for one in (value if isinstance(value, list) else [value])]
+    inner = [target for value in values if isinstance(value, dict) for target in targets(value)]
     return [config["_target_"], *inner] if "_target_" in config else inner
 
 
@@ -48,12 +50,25 @@ def code_hashes(targets: Iterable[str]) -> dict[str, str]:
 
 
 def _files(module: str) -> set[Path]:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ImportError(f"no module {module!r}, which a _target_ names")
+    file = _source(module)
     # a room such as adapters/ holds strangers; a folder in it (a plug-in that outgrew its file) belongs together
-    alone = spec.submodule_search_locations is None and module.count(".") < 2
-    return {Path(spec.origin)} if alone else {*Path(spec.origin).parent.glob("*.py")}
+    alone = file.name != "__init__.py" and module.count(".") < 2
+    return {file} if alone else {*file.parent.glob("*.py")}
+
+
+def _source(module: str) -> Path:
+    """Return a module's file. Nothing is imported but its room: to import a plug-in is to import its engine."""
+    room, *inner = module.split(".")
+    spec = importlib.util.find_spec(room)
+    if spec is not None and not inner and spec.origin is not None:
+        return Path(spec.origin)
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or []:
+        path = Path(folder, *inner)
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.exists():
+                return file
+    raise ImportError(f"no module {module!r}, which a _target_ names")
 
 
 def environment(device: str) -> dict[str, object]:
@@ -72,7 +87,13 @@ def environment(device: str) -> dict[str, object]:
 
 def versions() -> dict[str, str]:
     """Return distribution -> version of everything installed."""
-    return dict(sorted((distribution.name, distribution.version) for distribution in distributions()))
+    return dict(_installed())
+
+
+@cache
+def _installed() -> list[tuple[str, str]]:
+    # read once a process: every cell of a sweep asks three times, and it costs more than to compose the cell
+    return sorted((distribution.name, distribution.version) for distribution in distributions())
 
 
 def usable_cores() -> int:

@@ -133,9 +133,14 @@ class Writer:
         older = self.place.with_name(f"{self.place.name}{REPLACED}{os.getpid()}")
         with self._one_line_of_trouble():
             self._save_provenance(why=None, end=now(), finished=True)
-            if self.place.exists():
-                self.place.rename(older)
-            self.folder.rename(self.place)
+            try:
+                if self.place.exists():
+                    self.place.rename(older)
+                self.folder.rename(self.place)
+            except BaseException:  # Ctrl-C too: the cell keeps the run that it had
+                if older.exists() and not self.place.exists():
+                    older.rename(self.place)
+                raise
             self.finished = True
         for outdated in (older, _note_folder(self.place.parent, self.config)):
             shutil.rmtree(outdated, ignore_errors=True)
@@ -185,8 +190,8 @@ def _save_json(path: Path, facts: Mapping[str, object]) -> None:
 
 
 def _drop_abandoned(place: Path) -> None:
-    """Remove unfinished runs of this cell whose process is gone (or is this one, which has come to it again)."""
-    for folder in place.parent.glob(f"{place.name}{UNFINISHED}*"):
+    """Remove what processes that are gone (or this one, which has come to the cell again) left of runs of this cell."""
+    for folder in [*place.parent.glob(f"{place.name}{UNFINISHED}*"), *place.parent.glob(f"{place.name}{REPLACED}*")]:
         process = int(folder.name.rpartition("-")[2])
         if process == os.getpid() or not psutil.pid_exists(process):
             shutil.rmtree(folder)
@@ -215,9 +220,23 @@ class Run:
 
 
 def open_run(folder: Path) -> Run:
-    """Return the run in a folder. Raises FileNotFoundError where there is none."""
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    return Run(folder, config, json.loads((folder / "provenance.json").read_text(encoding="utf-8")))
+    """Return the run in a folder. Raises FileNotFoundError where there is none, BadInput where it cannot be read."""
+    options, facts = ((folder / name).read_text(encoding="utf-8") for name in ("config.yaml", "provenance.json"))
+    try:
+        return Run(folder, dict(yaml.safe_load(options)), dict(json.loads(facts)))
+    except (TypeError, ValueError, yaml.YAMLError) as error:
+        said = str(error).partition("\n")[0]
+        raise BadInput(f"{folder} holds a run that cannot be read ({said}); remove it and run its cell again") from None
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder holds a finished run with all its rows; what a crash of the machine left of one is none."""
+    try:
+        run = open_run(folder)
+        with (folder / "records.jsonl").open("rb") as lines:
+            return run.finished and sum(line.endswith(b"\n") for line in lines) == run.questions
+    except (FileNotFoundError, BadInput):
+        return False
 
 
 def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> list[Run]:
@@ -225,7 +244,8 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
 
     A cell's options can have several runs: other weights, other code, another machine.
     """
-    folders = [file.parent for file in Path(results).glob("*/*/*/provenance.json")]
+    cell = f"{config['choices']['task']}/{config['choices']['memory']}" if config else "*/*"
+    folders = [file.parent for file in Path(results).glob(f"{cell}/*/provenance.json")]
     found = [open_run(folder) for folder in folders if REPLACED not in folder.name]
     wanted = [run for run in found if config is None or run.config == config]
     return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)

@@ -19,7 +19,7 @@ from memory_bench import prompt
 from memory_bench.contracts import Memory, Reader, Task
 from memory_bench.errors import BadInput
 from memory_bench.meter import Meter, Phase, Region
-from memory_bench.metrics import EVIDENCE_METRICS, evidence_metrics
+from memory_bench.metrics import EVIDENCE_METRICS, RETRIEVAL_BUDGETS, evidence_metrics
 from memory_bench.records import Operation, Record
 from memory_bench.types import Completion, Episode, Event, Forget, Passage, Question, Step
 
@@ -60,9 +60,8 @@ def run(
     first = next(episodes, None)
     if first is None:
         raise ValueError(f"the task asks nothing for seed={options.seed}")
-    count = lru_cache(maxsize=4096)(reader.count_tokens)  # a passage comes back for every question of an episode
-    _check_budget(first, options, reader.window_tokens, count)
-    walk = Walk(task, memory, meter.reader(reader), control, options, meter, count)
+    _check_budget(first, options, reader.window_tokens, reader.count_tokens)
+    walk = Walk(task, memory, meter.reader(reader), control, options, meter, reader.count_tokens)
     yield walk.attach()
     for episode in itertools.chain([first], episodes):
         yield from walk.episode(episode)
@@ -83,7 +82,8 @@ class Walk:
     control: Control
     options: Options
     meter: Meter
-    count: prompt.Count
+    count_tokens: prompt.Count
+    count: prompt.Count = field(init=False)
     written: dict[str, str] = field(default_factory=dict)
     unsettled: bool = False
     earlier: str = ""
@@ -96,6 +96,8 @@ class Walk:
 
     def episode(self, episode: Episode) -> Iterator[Operation | Record]:
         self.written, self.unsettled, self.earlier = {}, False, ""
+        # a passage comes back for every question of an episode; kept longer, whole contexts would pile up in RAM
+        self.count = lru_cache(maxsize=4096)(self.count_tokens)
         yield self._operation("reset", episode, self.memory.reset)
         for step in _batched(episode.steps, self.options.write_batch):
             if isinstance(step, Question):
@@ -135,7 +137,7 @@ class Walk:
         room = self.reader.window_tokens - self.options.answer_tokens - self.count(self.earlier + asked)
         budget = room if self.options.budget_tokens is None else self.options.budget_tokens
         read, generate = self.meter.region("read"), self.meter.region("generate")
-        offered = self._offered(question, max(0, budget), read)
+        offered = self._offered(question, budget, read)
         built = prompt.build(offered, asked, budget_tokens=budget, count=self.count, earlier=self.earlier)
         # without a budget everything is meant to be read: an answer from a part of it would be another memory's
         whole = self.options.budget_tokens is not None or len(built.packed) == len(offered)
@@ -149,7 +151,8 @@ class Walk:
         if self.control.packs_evidence:
             held = [Passage(text, (id,)) for id, text in self.written.items() if id in question.evidence]
             return held[::-1]  # the newest first: it is printed last, next to the question
-        query = replace(question.query, budget_tokens=budget_tokens)
+        # one ranking serves every budget: no memory is asked again, or knows from which prompt an answer will come
+        query = replace(question.query, budget_tokens=max(budget_tokens, *RETRIEVAL_BUDGETS))
         with region:
             passages = self.memory.read(query)
         if unknown := {id for passage in passages for id in passage.event_ids} - self.written.keys():
@@ -176,11 +179,9 @@ class Walk:
         completion: Completion | None,
         regions: tuple[Region, Region],
     ) -> Record:
-        packed = [offered[rank] for rank in built.packed]
         scores: dict[str, float | None] = dict.fromkeys(EVIDENCE_METRICS)
         if completion is not None:
-            scores = self._judged(question, completion.text)
-            scores |= evidence_metrics(question, packed=packed, offered=offered, written=self.written)
+            scores = self._judged(question, completion.text) | self._evidence(question, offered, built)
         costs = self.meter.costs(*regions) | self.meter.peaks()
         costs |= {
             "context_tokens": built.context_tokens,
@@ -206,6 +207,14 @@ class Walk:
             costs=costs,
             tags=dict(question.tags),
         )
+
+    def _evidence(
+        self, question: Question, offered: Sequence[Passage], built: prompt.Prompt
+    ) -> dict[str, float | None]:
+        # where there is nothing to find, no budget has to be packed to say so
+        budgets = RETRIEVAL_BUDGETS if question.evidence else ()
+        within = dict.fromkeys(RETRIEVAL_BUDGETS, ()) | prompt.pack(offered, budgets, self.count)
+        return evidence_metrics(question, offered, packed=built.packed, packed_within=within, written=self.written)
 
     def _judged(self, question: Question, answer: str) -> dict[str, float | None]:
         scores = self.task.score(question, answer)

@@ -29,7 +29,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Query:
-    """All that a memory sees of a question: natural language, and how many tokens the prompt has room for."""
+    """All that a memory sees of a question: natural language, and the most tokens of passages that will be looked at.
+
+    `budget_tokens` is the largest budget at which the ranking is judged; the prompt may have room for fewer.
+    """
 
     text: str
     scope: str = ""

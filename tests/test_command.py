@@ -136,7 +136,10 @@ def test_a_bug_of_a_plug_in_keeps_its_traceback_and_its_rows() -> None:
 @pytest.mark.parametrize(
     ("typed", "line"),
     [
-        ("lst", "'lst' is not a command; type one of list, train, report, or +task=NAME +memory=NAME"),
+        (
+            "lst",
+            "'lst' is not a command; type one of list, check, train, report, compare, gate, or +task=NAME +memory=NAME",
+        ),
         ("--verbose", "--verbose: no such flag; there are -m (run a sweep) and -h"),
         ("list all", "list takes no arguments, got all"),
         ("+task=stub +memory=egram", "there is no memory 'egram'; choose one of:"),
@@ -262,3 +265,18 @@ def test_a_summary_names_what_has_no_answer_and_what_works_inside_the_model(caps
     out = capsys.readouterr().out
     assert "not through the context" in out
     assert "no answer to 2 of 2 questions: exceeds window" in out
+
+
+def test_a_summary_tells_what_was_retrieved_apart_from_what_was_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+
+    curve = {f"evidence@{budget}": share for budget, share in ((256, 0.5), (512, 1.0), (1024, 1.0), (2048, 1.0))}
+    found = replace(RECORD, scores={"exact_match": 0.0, **curve, "evidence@4096": 1.0, "stale@1": 1.0})
+    haunted = replace(RECORD, evidence=(), scores={"exact_match": 1.0, "forgotten_in_context": 1.0})
+    terminal.summary([OPERATION, found, found, haunted], Console(width=120))
+    out = capsys.readouterr().out
+    assert "evidence within      256 tokens 0.500, 512 tokens 1.000, 1,024 tokens 1.000, " in out
+    assert "stale passage first  1.000 [0.025, 1.000] of 2 questions" in out
+    assert "forgotten came back  1.000 [0.025, 1.000] of 1 questions" in out
+    terminal.summary([OPERATION, replace(found, scores={"exact_match": 0.0, **curve})], Console(width=120))
+    assert "stale" not in capsys.readouterr().out

@@ -14,8 +14,10 @@ from memory_bench import config
 CONF = Path(__file__).parent.parent / "conf"
 FILES = sorted(CONF.glob("*/*.yaml"))
 MOST_LINES = 8  # beside comments
+DIALS = "a generator's dials: each has its one home here, and a default in Python would be a second one"
 LONGER = {
-    "task/needle": "a generator's dials: each has its one home here, and a default in Python would be a second one",
+    "task/entity": DIALS,
+    "task/needle": DIALS,
 }
 WITHOUT_TARGET = ("experiment",)  # names cells, makes nothing
 WITHOUT_PARTS = ("train/tiny_learned",)  # sizes alone: a reader without a slot has no part to name

@@ -24,7 +24,7 @@ def choices_of_the_tests() -> None:
     store(group="memory", name="whole", node=whole, package="_global_")
     picky = {"_target_": "tests.test_config.Picky", "length": 1, "ratio": 0.5, "names": ["a"], "on": True, "path": None}
     store(group="task", name="picky", node=picky)
-    cells = [{"memory": ["stub", "whole"]}, {"memory": ["stub"], "control": ["oracle", "closed_book"]}]
+    cells = [{"memory": ["stub", "whole"]}, {"memory": ["none"], "control": ["oracle", "closed_book"]}]
     experiment = {"defaults": [{"/task": "stub"}], "task": {"episodes": 7}, "cells": cells}
     store(group="experiment", name="stub", node=experiment, package="_global_")
 
@@ -81,12 +81,12 @@ def test_the_embedder_is_part_of_a_cell_only_where_a_memory_takes_it() -> None:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        ([], "no task was chosen; type +task=NAME with one of: needle,"),
+        ([], "no task was chosen; type +task=NAME with one of: "),
         (["+task=stub", "reader=stub"], "no memory was chosen; type +memory=NAME with one of: bm25,"),
-        (["+task=nedle"], "there is no task 'nedle'; choose one of: needle,"),
+        (["+task=nedle"], "there is no task 'nedle'; choose one of: "),
         (["+task=stub", "+memory=egram"], "there is no memory 'egram'; choose one of: bm25,"),
         (["+task=stub", "reader=tin"], "there is no reader 'tin'; choose one of:"),
-        (["+experiment=nedle"], "there is no experiment 'nedle'; choose one of: needle"),
+        (["+experiment=nedle"], "there is no experiment 'nedle'; choose one of: "),
         (["task=stub"], "task=stub: task has no default, so type +task=stub"),
         ([*STUBS, "sead=1"], "there is no option 'sead'; did you mean seed?"),
         ([*STUBS, "task.episods=1"], "there is no option 'task.episods'; did you mean episodes?"),
@@ -166,9 +166,12 @@ def test_a_sweep_is_every_combination_in_order() -> None:
 def test_an_experiments_cells_equal_the_same_cells_typed_by_hand() -> None:
     cells = [config.compose(cell).config for cell in config.expand(["+experiment=stub", "reader=stub", "seed=0,1"])]
     named = [(cell["seed"], cell["choices"]["memory"], cell["choices"]["control"]) for cell in cells]
-    each = [("stub", "none"), ("whole", "none"), ("stub", "oracle"), ("stub", "closed_book")]
+    each = [("stub", "none"), ("whole", "none"), ("none", "oracle"), ("none", "closed_book")]
     assert named == [(seed, *cell) for seed in (0, 1) for cell in each]
-    assert cells[2] == config.compose([*STUBS, "control=oracle", "task.episodes=7"]).config
+    assert (
+        cells[2]
+        == config.compose(["+task=stub", "+memory=none", "reader=stub", "control=oracle", "task.episodes=7"]).config
+    )
 
 
 def test_a_sweep_over_a_range_without_values_is_refused() -> None:

@@ -31,7 +31,18 @@ class Rule:
 
 CORE = tuple(
     f"memory_bench.{part}"
-    for part in ("runner", "prompt", "metrics", "meter", "records", "statistics", "reporting", "config", "__main__")
+    for part in (
+        "runner",
+        "prompt",
+        "metrics",
+        "meter",
+        "records",
+        "statistics",
+        "reporting",
+        "guards",
+        "config",
+        "__main__",
+    )
 )
 RULES = {
     "the nouns import nothing of ours": Rule(("memory_bench.types",), OURS),

@@ -1,7 +1,7 @@
 """What the reader was trained on shares nothing with what the tasks ask: else it would know what it should read.
 
-A share of eight words in a row is the measure: filled templates, names and values of training and of the task have none
-in common, and no file that training read is one that the task reads.
+A share of eight words in a row is the measure: filled templates, names and values of training and of the tasks have
+none in common, and no file that training read is one that a task reads.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from memory_bench.readers.training.corpus import read_corpus
 from memory_bench.readers.training.names import KINDS, Names
 from memory_bench.readers.training.prompts import Mix, PromptFactory
 from memory_bench.readers.training.wordings import ENDINGS, OPENINGS, load_grammar
+from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
+from tasks.entity.names import tokenized, unicode_names
+from tasks.entity.templates import RELATIONS as ENTITY_RELATIONS
+from tasks.entity.values import World
 from tasks.needle.names import VALUES, draw_entity, draw_neighbour
 from tasks.needle.sources import Document, licence_texts, python_prose, standard_library
 from tasks.needle.templates import RELATIONS, REMARKS
@@ -41,7 +45,20 @@ def all_ngrams(texts: Iterable[str]) -> Ngrams:
     return {ngram for text in texts for ngram in ngrams(text)}
 
 
-def filled_by_the_task(seed: int) -> Iterator[str]:
+def filled_by_entity(seed: int) -> Iterator[str]:
+    """Every name in one wording, and every wording with one name: as an event, as a cloze, as a question."""
+    names = tokenized(unicode_names(), read_tokenizer(BUNDLED_TOKENIZER))
+    world = World(names, seed=seed, permuted=True)
+    wordings = [
+        (relation.name, one) for relation in ENTITY_RELATIONS for one in (*relation.events, *relation.questions)
+    ]
+    for at in range(max(len(names), len(wordings))):
+        name, (relation, wording) = names[at % len(names)], wordings[(at + seed) % len(wordings)]
+        yield f"{wording.cloze.format(name=name.text)} {world.value(name, relation)}."
+        yield wording.text.format(name=name.text)
+
+
+def filled_by_needle(seed: int) -> Iterator[str]:
     """Every wording of every relation, as an event and as a question, with names and values; and the remarks."""
     rng = Generator(PCG64(seed))
     for relation in RELATIONS:
@@ -71,23 +88,29 @@ def filled_by_training(seed: int, *, held_out: bool) -> Iterator[str]:
         yield f"{factory.ask(random, fact, alone=True)} {fact.value}"
 
 
+FILLED = {"entity": (filled_by_entity, 2), "needle": (filled_by_needle, 5)}
+
+
 @cache
-def of_the_task() -> Ngrams:
-    return {ngram for seed in range(5) for ngram in all_ngrams(filled_by_the_task(seed))}
+def of_the_task(name: str) -> Ngrams:
+    filled, seeds = FILLED[name]
+    return {ngram for seed in range(seeds) for ngram in all_ngrams(filled(seed))}
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_filled_templates_names_and_values_share_no_eight_words(held_out: bool) -> None:
+@pytest.mark.parametrize("task", FILLED)
+def test_filled_templates_names_and_values_share_no_eight_words(task: str, held_out: bool) -> None:
     of_training = all_ngrams(filled_by_training(0, held_out=held_out))
-    assert min(len(of_training), len(of_the_task())) > 5000
-    assert not of_training & of_the_task()
+    assert min(len(of_training), len(of_the_task(task))) > 5000
+    assert not of_training & of_the_task(task)
 
 
 def test_a_template_of_the_task_in_training_would_be_found() -> None:
     planted = "By the way, the keypad that unlocks the vault of Ana Lurk expects 42, says the log."
-    assert not all_ngrams([planted]) & of_the_task()  # the names differ
-    own = next(text for text in filled_by_the_task(0) if len(text.split()) > RUN)
-    assert all_ngrams([f"{OPENINGS[0]}{own}{ENDINGS[1]}"]) & of_the_task()
+    assert not all_ngrams([planted]) & of_the_task("needle")  # the names differ
+    for task, (filled, _) in FILLED.items():
+        own = next(text for text in filled(0) if len(text.split()) > RUN)
+        assert all_ngrams([f"{OPENINGS[0]}{own}{ENDINGS[1]}"]) & of_the_task(task)
 
 
 GRAMMARS = [load_grammar(held_out=held_out) for held_out in (False, True)]
@@ -97,9 +120,11 @@ def test_no_relation_and_no_predicate_of_the_task_is_one_of_training() -> None:
     """Names never recur, so what is said of them is compared without them."""
     relations = [relation for grammar in GRAMMARS for relation in grammar.relations]
     of_training = {phrase for relation in relations for phrase in (*relation.nouns, *relation.verbs) if " " in phrase}
-    wordings = [wording for relation in RELATIONS for wording in (*relation.events, *relation.questions)]
-    predicates = {wording.cloze.rpartition("{entity}")[2].strip() for wording in wordings}
-    assert of_training & (predicates | {relation.name for relation in RELATIONS}) == set()
+    asked = (*RELATIONS, *ENTITY_RELATIONS)
+    wordings = [wording for relation in asked for wording in (*relation.events, *relation.questions)]
+    predicates = {wording.cloze.rpartition("}")[2].strip() for wording in wordings}
+    assert "has the code point" in predicates
+    assert of_training & (predicates | {relation.name for relation in asked}) == set()
 
 
 def sources() -> dict[str, dict[str, str]]:
@@ -147,12 +172,13 @@ def test_the_share_of_hay_that_training_read_is_printed() -> None:
     runs = {kind: all_ngrams(" ".join(document.words) for document in documents) for kind, documents in hay.items()}
     assert min(map(len, runs.values())) > 1000
     seen: dict[str, Ngrams] = {kind: set() for kind in runs}
-    of_the_task_seen: Ngrams = set()
+    of_the_tasks = {ngram for task in FILLED for ngram in of_the_task(task)}
+    of_the_tasks_seen: Ngrams = set()
     for text in text_of_training():
         read = set(ngrams(text))
         for kind, found in runs.items():
             seen[kind] |= read & found
-        of_the_task_seen |= read & of_the_task()
+        of_the_tasks_seen |= read & of_the_tasks
     for kind, found in runs.items():
         print(f"{kind}: {len(seen[kind]) / len(found):.2%} of {len(found)} runs of {RUN} words stand in training")
-    assert not of_the_task_seen
+    assert not of_the_tasks_seen

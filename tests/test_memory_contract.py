@@ -1,257 +1,174 @@
 """What every memory of `conf/memory` does, whichever of its two doors it works through.
 
-A memory knows a fact if a passage holds the answer, or if the reader it returned completes the sentence with it. One
-that works inside the model refuses a reader without a model, and is then asked with the bundled one.
+The promises themselves are `memory_bench/guards/properties.py`, which `check` asks too. Here they are asked of every
+file of `conf/memory`, and of memories that each break one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from hydra.core.config_store import ConfigStore
 
-from memory_bench.config import build, compose
+from memory_bench import config
+from memory_bench.__main__ import main
 from memory_bench.contracts import Memory, Reader
 from memory_bench.errors import BadInput
-from memory_bench.types import Event, Passage, Query
-from tests.stubs import StubReader
+from memory_bench.guards.check import findings, judge
+from memory_bench.guards.properties import PROPERTIES, Property, expectation
+from memory_bench.guards.subject import CODE, FACT, Subject
+from tests import faulty, stubs
 
 FOLDER = Path(__file__).parent.parent / "conf" / "memory"
-QUESTION = Query("What is the access code of gate 17?", budget_tokens=4096)
-CLOZE = "The access code of gate 17 is"
-FACT = Event("a", f"{CLOZE} 4411.", time=1.0)
-NEW_FACT = Event("a", f"{CLOZE} 7365.", time=2.0)
-OTHERS = [
-    Event("b", "Lunch is served at noon in the hall behind the library.", time=3.0),
-    Event("c", "The access code of the archive was lost when the old porter retired.", time=4.0),
-    Event("d", "Nobody has counted the herons since the pond was drained.", time=5.0),
-]
-
-
-def settings(name: str) -> dict[str, Any]:
-    """Return what the YAML of a memory says, wherever its package directive puts it."""
-    file = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml"))
-    assert isinstance(file, dict)
-    return dict(file.get("memory", file))
-
-
 MEMORIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-FINDING = [name for name in MEMORIES if settings(name).get("claims", {}).get("finds", True)]
-BOUNDED = [name for name in MEMORIES if "top_k" in settings(name)]
-DURABLE = [name for name in MEMORIES if settings(name).get("claims", {}).get("durable", False)]
 
 
-@dataclass
-class Attached:
-    """A memory and the reader that it returned."""
-
-    memory: Memory
-    reader: Reader
-
-    def tell(self, *events: Event) -> None:
-        self.memory.write(events)
-        self.memory.settle()
-
-    def read(self, query: Query = QUESTION) -> list[Passage]:
-        return self.memory.read(query)
-
-    def knows(self, answer: str) -> bool:
-        if any(answer in passage.text for passage in self.read()):
-            return True
-        return answer in self.reader.generate([CLOZE])[0].text
-
-
-Make = Callable[..., Attached]
-composed = cache(compose)  # most of a test's time
-
-
-@pytest.fixture(scope="session")
+@cache
 def bundled_reader() -> Reader:
-    reader: Reader = build(composed(("+task=needle", "+memory=none")), "reader")
+    reader: Reader = config.build(config.compose(["+task=needle", "+memory=none"]), "reader")
     return reader
 
 
-@pytest.fixture
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    """Make memories from their YAML, attached to a reader; all are closed in the end."""
-    made: list[Memory] = []
+def attach(memory: Memory) -> Reader:
+    """A memory that works inside the model refuses a reader without a model, and is then given the bundled one."""
+    try:
+        return memory.attach(stubs.StubReader())
+    except BadInput:
+        return memory.attach(bundled_reader())
 
-    def attached(name: str, *overrides: str) -> Attached:
-        cell = composed(("+task=needle", f"+memory={name}", "embedder=hashing", *overrides))
-        shared = {"embedder": build(cell, "embedder")} if cell.config["embedder"] else {}
-        memory: Memory = build(cell, "memory", **shared)
-        made.append(memory)
-        try:
-            return Attached(memory, memory.attach(StubReader()))
-        except BadInput:
-            return Attached(memory, memory.attach(request.getfixturevalue("bundled_reader")))
 
-    yield attached
-    for memory in made:
-        memory.close()
+@contextmanager
+def subject(name: str) -> Iterator[Subject]:
+    if name == "qdrant_server" and "QDRANT_URL" not in os.environ:
+        pytest.skip("no Qdrant server is named: QDRANT_URL=http://localhost:6333")
+    with Subject(["+task=needle", f"+memory={name}", "embedder=hashing"], attach=attach) as made:
+        yield made
+
+
+@pytest.mark.parametrize("promise", PROPERTIES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize("name", MEMORIES)
+def test_every_memory_keeps_its_promises(name: str, promise: Property) -> None:
+    with subject(name) as made:
+        finding = judge(promise, made)
+    assert finding.verdict != "fail", finding.detail
+
+
+def test_a_memory_that_returns_passages_is_held_to_what_is_said_of_them() -> None:
+    """A promise that is not claimed proves nothing: of a memory outside the model few may be left unclaimed."""
+    with subject("hash_cache") as made:
+        assert {finding.verdict for finding in findings(made)} == {"pass"}
+    with subject("engram") as made:
+        unclaimed = {finding.detail for finding in findings(made) if finding.verdict == "not claimed"}
+    assert unclaimed == {
+        "claims.durable is false",
+        "it has no top_k",
+        "it returned no passage: it does not work through the context",
+    }
 
 
 @pytest.mark.parametrize("name", MEMORIES)
-class TestEveryMemory:
-    def test_its_first_comment_says_what_it_is(self, name: str) -> None:
-        lines = [line for line in (FOLDER / f"{name}.yaml").read_text().splitlines() if not line.startswith("# @")]
-        assert lines[0].startswith("# ")
-        assert 10 < len(lines[0]) <= 120
-
-    def test_it_finds_what_was_written(self, name: str, make: Make) -> None:
-        one = make(name)
-        assert not one.knows("4411")
-        one.tell(FACT)
-        assert one.knows("4411") is (name in FINDING)
-
-    def test_reset_forgets(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT)
-        one.memory.reset()
-        one.memory.settle()
-        assert not one.knows("4411")
-        assert one.read() == []
-
-    def test_after_a_reset_it_learns_again(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT)
-        one.memory.reset()
-        one.tell(replace(NEW_FACT, id="z"))
-        assert one.knows("7365") is (name in FINDING)
-        assert not one.knows("4411")
-
-    def test_forget_forgets_without_a_settle(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, *OTHERS)
-        one.memory.forget([FACT.id])
-        assert not one.knows("4411")
-        assert all(FACT.id not in passage.event_ids for passage in one.read())
-
-    def test_what_was_not_forgotten_stays(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, *OTHERS)
-        one.memory.forget([OTHERS[0].id, "never written"])
-        assert one.knows("4411") is (name in FINDING)
-
-    def test_an_id_written_again_is_replaced(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT)
-        one.tell(NEW_FACT)
-        assert one.knows("7365") is (name in FINDING)
-        assert not one.knows("4411")
-
-    def test_an_id_written_twice_at_once_holds_the_later_text(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, NEW_FACT)
-        assert one.knows("7365") is (name in FINDING)
-        assert not one.knows("4411")
-
-    def test_reading_changes_nothing(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, *OTHERS)
-        assert one.read() == one.read()
-
-    def test_a_query_of_no_words_is_answered(self, name: str, make: Make) -> None:
-        one = make(name)
-        assert one.read(Query("")) == []
-        one.tell(FACT, *OTHERS)
-        assert len(one.read(Query(""))) <= 4
-        assert len(one.read(Query("?!"))) <= 4
-
-    def test_an_event_of_no_words_is_held(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(Event("blank", ""))
-        assert all(passage.event_ids == ("blank",) for passage in one.read())
-
-    def test_passages_are_ranked_and_name_their_events(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, *OTHERS)
-        passages = one.read()
-        texts: dict[tuple[str, ...], str] = {(event.id,): event.text for event in [FACT, *OTHERS]}
-        assert all(texts[passage.event_ids] == passage.text for passage in passages)
-        scores = [passage.score for passage in passages if passage.score is not None]
-        assert len(scores) in (0, len(passages))
-        assert scores == sorted(scores, reverse=True)
-
-    def test_the_evidence_comes_first_unless_there_is_no_ranking(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(FACT, *OTHERS)
-        scored = [passage for passage in one.read() if passage.score is not None]
-        assert all(passage.event_ids == (FACT.id,) for passage in scored[:1])
-
-    def test_the_newest_of_equals_comes_first(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(*(replace(FACT, id=event_id, time=time) for event_id, time in [("m", 2.0), ("a", 3.0), ("z", 1.0)]))
-        assert [passage.event_ids for passage in one.read()] in ([], [("a",), ("m",), ("z",)])
-
-    def test_ids_decide_nothing(self, name: str, make: Make) -> None:
-        one, other = make(name), make(name)
-        one.tell(FACT, *OTHERS)
-        other.tell(*(replace(event, id=f"{9 - place}") for place, event in enumerate([FACT, *OTHERS])))
-        assert [(p.text, p.score) for p in one.read()] == [(p.text, p.score) for p in other.read()]
-
-    def test_how_events_are_batched_decides_nothing(self, name: str, make: Make) -> None:
-        one, other = make(name), make(name)
-        one.tell(FACT, *OTHERS)
-        for event in [FACT, *OTHERS]:
-            other.memory.write([event])
-        other.memory.settle()
-        assert one.read() == other.read()
-
-    def test_a_query_of_a_scope_sees_that_scope_only(self, name: str, make: Make) -> None:
-        one = make(name)
-        one.tell(replace(FACT, scope="north"), replace(NEW_FACT, id="s", scope="south"))
-        found = [p.event_ids for p in one.read(replace(QUESTION, scope="south"))]
-        assert found in ([], [("s",)])
-        assert bool(found) is bool(one.read())
-
-    def test_the_same_life_twice_gives_the_same_answers(self, name: str, make: Make) -> None:
-        one, other = make(name), make(name)
-        for life in (one, other):
-            life.tell(FACT, *OTHERS)
-        assert one.read() == other.read()
-        answers = [life.reader.generate([CLOZE])[0] for life in (one, other)]
-        assert answers[0].text == answers[1].text
-        assert answers[0].logprob == answers[1].logprob
-        assert one.memory.size_bytes() == other.memory.size_bytes()
-
-    def test_its_size_grows_with_what_it_holds(self, name: str, make: Make) -> None:
-        one = make(name)
-        empty = one.memory.size_bytes()
-        one.tell(FACT, *OTHERS)
-        full = one.memory.size_bytes()
-        one.memory.reset()
-        assert 0 <= empty <= full
-        assert one.memory.size_bytes() == empty
+def test_its_first_comment_says_what_it_is(name: str) -> None:
+    lines = [line for line in (FOLDER / f"{name}.yaml").read_text().splitlines() if not line.startswith("# @")]
+    assert lines[0].startswith("# ")
+    assert 10 < len(lines[0]) <= 120
 
 
-@pytest.mark.parametrize("name", BOUNDED)
-def test_it_returns_top_k_passages_at_most(name: str, make: Make) -> None:
-    one = make(name, "memory.top_k=3")
-    one.tell(*(Event(f"{number}", f"The access code of gate 17 is {number}") for number in range(8)))
-    assert len(one.read()) in (0, 3)
-
-
-@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("name", MEMORIES)
 def test_every_memory_offers_as_many_passages(name: str) -> None:
-    assert settings(name)["top_k"] == 64
+    with subject(name) as made:
+        assert made.options.get("top_k", 64) == 64
 
 
-@pytest.mark.parametrize("name", BOUNDED)
-def test_a_top_k_of_nothing_is_refused(name: str, make: Make) -> None:
-    with pytest.raises(BadInput, match="top_k must be >= 1, got 0"):
-        make(name, "memory.top_k=0")
+def test_a_memory_that_is_none_returns_nothing() -> None:
+    with subject("none") as made:
+        one = made.make()
+        one.tell(FACT)
+        assert one.read() == []
+        assert not one.knows(CODE)
 
 
-@pytest.mark.parametrize("name", DURABLE)
-def test_a_durable_memory_finds_after_reopening(name: str, make: Make, tmp_path: Path) -> None:
-    path = f"memory.path={tmp_path / 'kept'}"
-    first = make(name, path)
-    first.tell(FACT)
-    first.memory.close()
-    assert make(name, path).knows("4411")
+def test_every_promise_says_in_a_line_what_is_expected() -> None:
+    lines = [expectation(promise) for promise in PROPERTIES]
+    assert len(set(lines)) == len(lines)
+    assert all(10 < len(line) <= 110 for line in lines)
+
+
+@contextmanager
+def planted(memory: type[faulty.Right], claims: dict[str, bool]) -> Iterator[str]:
+    """A memory of the tests under a name of its own, as a YAML would make it one."""
+    name = f"planted_{memory.__name__}_{len(claims)}"
+    node = {"_target_": f"tests.faulty.{memory.__name__}", "path": None, "top_k": 64, "claims": claims}
+    ConfigStore.instance().store(group="memory", name=name, node=node)
+    try:
+        yield name
+    finally:
+        del ConfigStore.instance().repo["memory"][f"{name}.yaml"]
+
+
+def test_a_right_memory_keeps_every_promise() -> None:
+    with planted(faulty.Right, faulty.CLAIMS) as name, subject(name) as made:
+        assert {finding.verdict for finding in findings(made)} == {"pass"}
+
+
+def test_there_is_a_fault_for_every_promise() -> None:
+    assert faulty.names() == sorted(promise.__name__ for promise in PROPERTIES)
+
+
+@pytest.mark.parametrize("promise", PROPERTIES, ids=lambda promise: promise.__name__)
+def test_a_broken_promise_is_found(promise: Property) -> None:
+    with planted(faulty.BREAKING[promise.__name__], faulty.CLAIMS) as name, subject(name) as made:
+        finding = judge(promise, made)
+    assert finding.verdict == "fail"
+    assert finding.detail
+
+
+def test_check_prints_a_line_a_promise_and_exits_with_1_where_one_is_broken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stubs.register()
+    with planted(faulty.NeverResets, {"deterministic": True}) as name:
+        assert main(["check", f"+memory={name}", "reader=stub"]) == 1
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0] == f"memory {name}, reader stub"
+    assert len(lines) == len(PROPERTIES) + 2
+    assert "pass         What was written is found, and not before" in lines
+    assert any(line.startswith("fail         After a reset nothing is left: 4411 is known: after") for line in lines)
+    why = "Opened again it finds what was written, and nothing of what was replaced or forgotten"
+    assert f"not claimed  {why}: claims.durable is false" in lines
+
+
+def test_check_exits_with_0_where_all_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    stubs.register()
+    with planted(faulty.Right, faulty.CLAIMS) as name:
+        assert main(["check", f"+memory={name}", "reader=stub"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{len(PROPERTIES)} pass, 0 fail, 0 not claimed"
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("check", "check takes a memory, got nothing; type +memory=NAME with one of: "),
+        ("check +memory=bm52", "there is no memory 'bm52'; choose one of: "),
+        ("check +memory=none --all", "--all: no such flag of check; type: check +memory=NAME"),
+    ],
+)
+def test_a_slip_of_check_is_one_line(typed: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(typed.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(line)
+    assert (captured.err.count("\n"), captured.out) == (1, "")
+
+
+def test_a_claim_that_nobody_knows_is_one_line() -> None:
+    with (
+        planted(faulty.Right, {"durabel": True}) as name,
+        pytest.raises(BadInput, match=r"claims \['durabel'\]; a memory can claim finds, deterministic, durable"),
+        subject(name),
+    ):
+        pass

@@ -21,7 +21,8 @@ def question(**changes: object) -> Question:
 
 
 def judged(*passages: Passage, **changes: object) -> dict[str, float | None]:
-    return evidence_metrics(question(**changes), packed=passages, offered=passages, written=WRITTEN)
+    ranks = range(len(passages))
+    return evidence_metrics(question(**changes), passages, packed=ranks, packed_within={256: ranks}, written=WRITTEN)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_evidence_is_found_at_the_first_rank() -> None:
         "stale@1": 0.0,
         "answer_in_context": 1.0,
         "forgotten_in_context": None,
+        "evidence@256": 1.0,
     }
 
 
@@ -107,4 +109,27 @@ def test_a_forgotten_event_that_comes_back_is_seen(passage: Passage) -> None:
 def test_a_forgotten_event_counts_though_it_did_not_fit_the_prompt() -> None:
     asked = question(forgotten=frozenset({"gone"}))
     offered = [Passage(WRITTEN["gone"], ("gone",))]
-    assert evidence_metrics(asked, packed=[], offered=offered, written=WRITTEN)["forgotten_in_context"] == 1.0
+    found = evidence_metrics(asked, offered, packed=[], packed_within={}, written=WRITTEN)
+    assert found["forgotten_in_context"] == 1.0
+
+
+def test_evidence_counts_where_it_is_packed_and_only_there() -> None:
+    """Two events are asked for; the smallest prompt has room for the hay alone, a larger one for one, the largest."""
+    both = question(evidence=frozenset({"new", "gone"}), answers=("7365", "1234"))
+    offered = [Passage(WRITTEN[id], (id,)) for id in ("hay", "new", "old", "gone")]
+    within = {2: [0], 4: [0, 1], 8: [0, 1, 2, 3]}
+    found = evidence_metrics(both, offered, packed=[0, 1], packed_within=within, written=WRITTEN)
+    assert [found[f"evidence@{budget}"] for budget in within] == [0.0, 0.5, 1.0]
+    assert (found["evidence_in_context"], found["hit@1"], found["answer_in_context"]) == (0.5, 0.0, 1.0)
+
+
+def test_the_first_rank_is_the_first_passage_of_the_prompt() -> None:
+    """What did not fit is not what the reader saw first."""
+    offered = [Passage(WRITTEN["old"], ("old",)), Passage(WRITTEN["new"], ("new",))]
+    found = evidence_metrics(question(), offered, packed=[1], packed_within={}, written=WRITTEN)
+    assert (found["hit@1"], found["stale@1"]) == (1.0, 0.0)
+
+
+def test_a_memory_that_returned_nothing_showed_nothing() -> None:
+    found = judged()
+    assert (found["evidence_in_context"], found["hit@1"], found["stale@1"], found["evidence@256"]) == (0, 0, 0, 0)

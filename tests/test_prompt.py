@@ -77,3 +77,26 @@ def test_nothing_that_would_fit_is_left_out(texts: list[str], budget: int) -> No
     for rank in set(range(len(texts))) - set(built.packed):
         room = budget - sum(len(texts[other]) + 1 for other in built.packed if other < rank)
         assert len(texts[rank]) + 1 > room
+
+
+@given(texts=TEXTS, budgets=st.lists(st.integers(-3, 40), max_size=5), count=st.sampled_from([words, len, merging]))
+def test_one_ranking_is_packed_at_every_budget_as_for_a_prompt_of_it(
+    texts: list[str], budgets: list[int], count: prompt.Count
+) -> None:
+    passages = [Passage(text) for text in texts]
+    packed = prompt.pack(passages, budgets, count)
+    alone = {budget: prompt.build(passages, "?", budget_tokens=budget, count=count).packed for budget in budgets}
+    assert packed == alone
+
+
+def test_each_passage_is_counted_once_for_all_budgets() -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text)
+
+    packed = prompt.pack([Passage("ab"), Passage("c"), Passage("d")], [2, 5, 7, 99], count)
+    assert packed == {2: (1,), 5: (0, 1), 7: (0, 1, 2), 99: (0, 1, 2)}
+    wholes = ["c\n", "c\nab\n", "d\nc\nab\n"]  # and each context that differs
+    assert sorted(counted) == sorted(["ab\n", "c\n", "d\n", *wholes])

@@ -129,19 +129,19 @@ def test_the_order_of_things() -> None:
         "write id0-1000 id1-1000",
         "write id2-1000",
         "settle",
-        "read 50",
-        "read 50",
+        "read 4096",
+        "read 4096",
         "write id3-1000",
         "forget id0-1000",
         "settle",
-        "read 50",
+        "read 4096",
     ]
 
 
 def test_closed_book_is_told_nothing() -> None:
     diary = Diary()
     rows = walk(memory=diary, control=CLOSED_BOOK)
-    assert set(diary.lines) == {"reset", "read 64"}
+    assert set(diary.lines) == {"reset", "read 4096"}
     assert [record.answer for record in records(rows)] == [" unknown"] * 6
 
 
@@ -168,7 +168,7 @@ def test_limit_keeps_the_first_questions_of_the_stream(limit: int, asked: int) -
 def test_what_follows_the_last_question_is_left_out() -> None:
     diary = Diary()
     walk(Given([Episode("e", (event(0), ask(0), event(1), ask(1)))] * 2), diary, limit=1)
-    assert diary.lines == ["reset", "write id0-1000", "settle", "read 64"]
+    assert diary.lines == ["reset", "write id0-1000", "settle", "read 4096"]
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
@@ -291,6 +291,7 @@ def test_a_memory_inside_the_model_answers_through_its_own_reader() -> None:
     found = [record for record in records(walk(memory=Inside())) if record.evidence]
     assert [record.scores["exact_match"] for record in found] == [1.0] * 4
     assert [record.scores["evidence_in_context"] for record in found] == [0.0] * 4
+    assert [record.scores["evidence@4096"] for record in found] == [0.0] * 4
     assert found[0].costs["prompt_tokens"] == 14 + 6  # counted once, where the model was called
 
 
@@ -302,3 +303,73 @@ def test_sizes_are_taken_empty_and_full_and_not_between_batches() -> None:
     assert sizes["write"] is None
     told = next(row for row in rows if row.operation == "write")
     assert (told.events, told.costs["write_tokens"], told.costs["write_bytes"]) == (2, 14, 52)
+
+
+def hay(number: int) -> Event:
+    """An event of 64 words that nobody asks for: a budget of the curve is full of them to the last token."""
+    return Event(f"hay{number}", f"of gate {number + 100} " + "straw " * 61)
+
+
+class NewestFirst(StubMemory):
+    """Offers all that it holds, the newest first: where evidence stands in its ranking is known."""
+
+    def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
+        return [Passage(event.text, (event.id,)) for event in reversed(self._held.values())]
+
+
+def buried(under: int) -> Given:
+    """One fact of 7 words under so many events of 64, and a question for it."""
+    return Given([Episode("e", (event(0), *map(hay, range(under)), ask(0)))])
+
+
+@pytest.mark.parametrize(
+    ("under", "within"),
+    [
+        (3, [1.0, 1.0, 1.0, 1.0, 1.0]),
+        (4, [0.0, 1.0, 1.0, 1.0, 1.0]),
+        (15, [0.0, 0.0, 1.0, 1.0, 1.0]),
+        (16, [0.0, 0.0, 0.0, 1.0, 1.0]),
+        (63, [0.0, 0.0, 0.0, 0.0, 1.0]),
+        (64, [0.0, 0.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_the_one_ranking_is_judged_at_every_budget(under: int, within: list[float]) -> None:
+    [record] = records(walk(buried(under), NewestFirst(), budget_tokens=256))
+    assert [record.scores[f"evidence@{budget}"] for budget in (256, 512, 1024, 2048, 4096)] == within
+    assert record.scores["evidence_in_context"] == within[0]
+    assert record.costs["context_tokens"] <= 256  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("budget", [256, 512, 1024, 2048, 4096])
+@pytest.mark.parametrize("under", [3, 4, 8, 16, 63, 64])
+def test_at_the_budget_of_the_run_the_curve_is_the_evidence_in_context(budget: int, under: int) -> None:
+    [record] = records(walk(buried(under), NewestFirst(), StubReader(window_tokens=9999), budget_tokens=budget))
+    assert record.scores[f"evidence@{budget}"] == record.scores["evidence_in_context"]
+
+
+def test_what_the_reader_is_given_depends_on_the_budget_of_the_run_alone() -> None:
+    """The prompt is what the whole ranking makes at 256 tokens, however much of it was offered."""
+    prompts: list[str] = []
+
+    class Listening(StubReader):
+        def generate(self, given: Sequence[str]) -> list[Completion]:
+            prompts.extend(given)
+            return super().generate(given)
+
+    [record] = records(walk(buried(20), NewestFirst(), Listening(), budget_tokens=256))
+    newest = [hay(number).text + "\n" for number in range(16, 20)]
+    assert prompts == ["".join(newest) + "The code of gate 0 is"]
+    assert [passage["packed"] for passage in record.passages] == [True] * 4 + [False] * 17
+
+
+@pytest.mark.parametrize(("budget", "seen"), [(64, 4096), (4096, 4096), (5000, 5000), (None, 9999 - 8 - 6)])
+def test_a_memory_is_told_the_largest_budget_at_which_it_is_judged(budget: int | None, seen: int) -> None:
+    diary = Diary()
+    walk(Given([Episode("e", (event(0), ask(0)))]), diary, StubReader(window_tokens=9999), budget_tokens=budget)
+    assert diary.lines[-1] == f"read {seen}"
+
+
+def test_where_there_is_nothing_to_find_there_is_no_curve() -> None:
+    absent = [record for record in records(walk()) if not record.evidence]
+    assert len(absent) == 2
+    assert {record.scores[f"evidence@{budget}"] for record in absent for budget in (256, 4096)} == {None}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from memory_bench import statistics
-from memory_bench.statistics import clustered_interval, paired_difference
+from memory_bench.statistics import (
+    clustered_interval,
+    holm,
+    mcnemar,
+    paired_difference,
+    smallest_detectable_difference,
+)
 
 EPISODES = [f"e{number // 4}" for number in range(40)]  # ten episodes of four questions
 
@@ -132,3 +140,114 @@ def test_about_95_of_100_intervals_hold_the_truth(monkeypatch: pytest.MonkeyPatc
 
 def _holds(interval: statistics.Interval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
+
+
+def sides(better: int, worse: int, both: int = 0) -> tuple[list[float], list[float]]:
+    """Return scores of two memories: one alone is right `better` times, the other alone `worse` times."""
+    return [1.0] * better + [0.0] * worse + [1.0] * both, [0.0] * better + [1.0] * worse + [1.0] * both
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "p"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),  # one toss shows nothing
+        (5, 0, 2 / 2**5),
+        (6, 0, 2 / 2**6),  # six to nothing is the least that is below .05
+        (8, 1, 2 * (1 + 9) / 2**9),
+        (3, 3, 1.0),
+    ],
+)
+def test_mcnemar_is_a_coin_tossed_once_a_question_that_changed_sides(better: int, worse: int, p: float) -> None:
+    assert mcnemar(*sides(better, worse, both=4)) == pytest.approx(p)
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(1, 12))
+def test_mcnemar_asks_neither_who_is_first_nor_where_both_agree(better: int, worse: int, both: int) -> None:
+    p = mcnemar(*sides(better, worse, both))
+    assert 0.0 < p <= 1.0
+    assert p == mcnemar(*sides(worse, better, both + 3))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        ([1.0, 0.5], [1.0, 0.0], "got 0.5: graded scores have paired_difference"),
+        ([1.0], [1.0, 0.0], "got 1 of ours and 2 of theirs"),
+        ([], [], "got none"),
+        ([math.nan], [1.0], "nan at position 0"),
+    ],
+)
+def test_mcnemar_refuses_what_is_not_right_or_wrong(ours: list[float], theirs: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mcnemar(ours, theirs)
+
+
+def test_holm_of_four_as_worked_by_hand() -> None:
+    """Sorted .005 .01 .03 .04, times 4 3 2 1, is .02 .03 .06 .04; the last may not fall below .06."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.04]) == [0.04]
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+P_VALUES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
+
+
+@given(P_VALUES, st.randoms(use_true_random=False))
+def test_holm_lies_between_no_correction_and_bonferroni_in_any_order(given_p: list[float], random: Random) -> None:
+    adjusted = holm(given_p)
+    assert all(p <= q <= min(1.0, p * len(given_p)) for p, q in zip(given_p, adjusted, strict=True))
+    assert [q for _, q in sorted(zip(given_p, adjusted, strict=True))] == sorted(adjusted)
+    places = random.sample(range(len(given_p)), len(given_p))
+    assert holm([given_p[place] for place in places]) == [adjusted[place] for place in places]
+
+
+@given(P_VALUES, st.floats(0.001, 0.2))
+def test_holm_rejects_what_stepping_down_rejects(given_p: list[float], level: float) -> None:
+    """The definition: going up from the smallest p, stop at the first above level / (tests left)."""
+    rejected = 0
+    for p in sorted(given_p):
+        if p * (len(given_p) - rejected) > level:
+            break
+        rejected += 1
+    assert sum(q <= level for q in holm(given_p)) == rejected
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+def test_holm_refuses_what_is_no_probability(wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"p values in \[0, 1\], got"):
+        holm([0.5, wrong])
+
+
+def test_the_smallest_detectable_difference_of_four_episodes_as_worked_by_hand() -> None:
+    """Mean differences .5, 0, 0, 0 of two questions each: a standard error of .125, times t(3) 3.1824 + .9785."""
+    first, second = [1.0] + [0.0] * 7, [0.0] * 8
+    found = smallest_detectable_difference(first, second, ["a", "a", "b", "b", "c", "c", "d", "d"])
+    assert found == pytest.approx(0.125 * (3.18245 + 0.97847), abs=1e-5)
+
+
+def test_what_is_the_smallest_detectable_difference_is_found_four_times_in_five() -> None:
+    """Fifty episodes whose differences vary evenly by +- .2. The bounds are three standard errors of 2,000 trials."""
+    generator = np.random.default_rng(0)
+    episodes, half = [f"e{number}" for number in range(50)], [0.5] * 50
+    pilots = [(0.5 + generator.uniform(-0.2, 0.2, 50)).tolist() for _ in range(40)]
+    difference = float(np.mean([smallest_detectable_difference(pilot, half, episodes) for pilot in pilots]))
+    trials = difference + generator.uniform(-0.2, 0.2, (2_000, 50))
+    found = float(np.mean(np.asarray(stats.ttest_1samp(trials, 0.0, axis=1).pvalue) < 0.05))
+    assert 0.773 <= found <= 0.827
+
+
+def test_a_sample_without_spread_cannot_say_what_it_could_have_found() -> None:
+    assert smallest_detectable_difference([1.0, 0.0], [0.0, 1.0], ["only", "only"]) is None
+    assert smallest_detectable_difference([1.0] * 4, [0.0] * 4, list("abcd")) is None
+
+
+@given(st.integers(2, 6))
+def test_more_episodes_detect_less(times: int) -> None:
+    first, second = [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]
+    few = smallest_detectable_difference(first, second, list("abcd"))
+    many = smallest_detectable_difference(first * times, second * times, [str(place) for place in range(4 * times)])
+    assert few is not None
+    assert many is not None
+    assert many < few

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
+from memory_bench.task_tokens import covers
 from memory_bench.types import UNKNOWN, Episode, Event, Query, Question
 from tasks.needle.facts import Asked, Sizes
 
@@ -57,14 +58,3 @@ def to_question(id: str, asked: Asked, events: Sequence[Event], sizes: Sizes, to
             "value_type": plan.value_type,
         },
     )
-
-
-def covers(event: str, cloze: str, answer: str, tokenizer: Tokenizer) -> bool:
-    """Return whether the last four tokens of the cloze, followed by those of the answer, stand in the event."""
-    needle = ids(tokenizer, cloze)[-4:] + ids(tokenizer, f" {answer}")
-    hay = ids(tokenizer, event)
-    return any(hay[at : at + len(needle)] == needle for at in range(len(hay) - len(needle) + 1))
-
-
-def ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    return list(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -9,7 +9,7 @@ from math import ceil
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
-from tasks.needle.hay import count_tokens
+from memory_bench.task_tokens import count_tokens
 from tasks.needle.names import VALUES, Entity, draw_entity, draw_neighbour
 from tasks.needle.schedule import Plan
 from tasks.needle.templates import REMARKS, Relation, Wording

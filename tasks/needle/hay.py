@@ -13,6 +13,7 @@ from itertools import chain, count, islice
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
+from memory_bench.task_tokens import count_tokens
 from tasks.needle.sources import Document
 
 SPAN_WORDS = 120  # about three chunks: hay is a patchwork of many texts, as retrieval collections are
@@ -84,10 +85,6 @@ def patchwork(texts: Sequence[Iterator[str]], size: int) -> Iterator[Sequence[st
         if span := list(islice(text, size)):
             yield span
             turns.append(text)
-
-
-def count_tokens(tokenizer: Tokenizer, text: str) -> int:
-    return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def fit(tokenizer: Tokenizer, words: Sequence[str], sentences: Sequence[str], *, limit: int) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
+from memory_bench.task_tokens import count_tokens
 from tasks.needle.facts import LEAST_HAY_TOKENS, Asked, Fact, LayoutError, Sizes
-from tasks.needle.hay import ExhaustedError, Words, count_tokens, draw_place, fit, slip_in
+from tasks.needle.hay import ExhaustedError, Words, draw_place, fit, slip_in
 
 
 class Layout:

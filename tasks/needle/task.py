@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Final
 
 from numpy.random import PCG64, Generator, SeedSequence
-from tokenizers import Tokenizer
 
-import memory_bench
 from memory_bench.errors import BadInput
 from memory_bench.metrics import begins_with, exact_match
+from memory_bench.task_options import check_choices, check_path, check_seed, check_share, check_whole
+from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Episode, Question
 from tasks.needle.episode import is_clean, to_episode
 from tasks.needle.facts import Asked, LayoutError, Sizes, Storyteller
@@ -27,7 +26,6 @@ from tasks.needle.schedule import KINDS, Plan, Schedule
 from tasks.needle.sources import Library, licence_texts, python_prose, user_haystack
 from tasks.needle.templates import RELATIONS, Relation
 
-BUNDLED_TOKENIZER: Final = Path(memory_bench.__file__).parent / "readers" / "weights" / "tokenizer.json"
 DRAWS = 1000  # of one episode, before it is said that it cannot be had
 FIRST_DRAWS = 20  # the same when the task is made: what succeeds within these will succeed within those
 
@@ -120,8 +118,7 @@ class Needle:
 
     def episodes(self, seed: int) -> Iterator[Episode]:
         """Yield one episode after the other; each depends on the seed and its number only."""
-        if seed < 0:
-            raise BadInput(f"seed={seed}: expected a whole number >= 0")
+        check_seed(seed)
         return (self.episode(seed, number) for number in range(self.schedule.episodes))
 
     def episode(self, seed: int, number: int) -> Episode:
@@ -169,36 +166,3 @@ class Needle:
             "exact_match": exact_match(answer, question.answers),
             "begins_with": begins_with(answer, question.answers),
         }
-
-
-def check_whole(name: str, value: object, *, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise BadInput(f"task.{name}={value}: expected a whole number >= {least}")
-
-
-def check_share(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise BadInput(f"task.{name}={value}: expected a number from 0 to 1")
-
-
-def check_choices(name: str, value: object, choices: Sequence[str]) -> None:
-    chosen = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
-    if not chosen or not all(one in choices for one in chosen) or len(set(chosen)) < len(chosen):
-        raise BadInput(f"task.{name}={value}: expected a list of some of {', '.join(choices)}, such as [{choices[0]}]")
-
-
-def check_path(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, str) or not value):
-        raise BadInput(f"task.{name}={value}: expected a path, or null")
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    if not path.is_file():
-        raise BadInput(f"task.tokenizer={path}: no such file; give a tokenizer.json of the library tokenizers")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise BadInput(f"task.tokenizer={path}: not a tokenizer of the library tokenizers: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer

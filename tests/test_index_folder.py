@@ -1,0 +1,135 @@
+"""Indexes that stay: opened again they go on, and no index is taken for another or overwritten."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memory_bench.contracts import Memory
+from memory_bench.embedders.hashing import Hashing
+from memory_bench.errors import BadInput
+from memory_bench.index_folder import STAMP
+from memory_bench.types import Query
+from tests import engines
+from tests.engines import texts
+
+
+def opened(name: str, folder: Path, dimensions: int = 384) -> Memory:
+    return engines.build(name, f"memory.path={folder}", embedder=Hashing(dimensions=dimensions))
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return file -> its size and when it was changed."""
+    return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(params=engines.DURABLE)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def kept(name: str, tmp_path: Path) -> Path:
+    """A folder with an index: forty events, one replaced, one forgotten."""
+    memory, events = opened(name, tmp_path / "kept"), texts(40)
+    memory.write(events)
+    memory.write([replace(events[3], text="replaced")])
+    memory.settle()
+    memory.forget(["e5"])
+    memory.close()
+    return tmp_path / "kept"
+
+
+def test_opened_again_it_answers_as_before(name: str, kept: Path, tmp_path: Path) -> None:
+    again, fresh, events = opened(name, kept), opened(name, tmp_path / "other"), texts(40)
+    fresh.write(events)
+    fresh.write([replace(events[3], text="replaced")])
+    fresh.forget(["e5"])
+    fresh.settle()
+    queries = [Query(event.text) for event in events] + [Query("replaced")]
+    assert [again.read(query) for query in queries] == [fresh.read(query) for query in queries]
+    assert len(again.read(queries[0])) == 39
+    again.close()
+    fresh.close()
+
+
+def test_opened_again_what_is_written_counts_as_newer(name: str, kept: Path) -> None:
+    again, (old, *_) = opened(name, kept), texts(40)
+    again.write([replace(old, id="later", time=old.time)])
+    assert [passage.event_ids for passage in again.read(Query(old.text))[:2]] == [("later",), ("e0",)]
+    again.close()
+
+
+def test_what_was_written_and_not_settled_is_there_too(name: str, tmp_path: Path) -> None:
+    first = opened(name, tmp_path / "kept")
+    first.write(texts(3))
+    first.close()
+    again = opened(name, tmp_path / "kept")
+    assert len(again.read(Query("word1"))) == 3
+    again.close()
+
+
+def test_an_index_of_another_engine_is_refused(name: str, kept: Path) -> None:
+    (other,) = set(engines.DURABLE) - {name}
+    _refused(
+        other, kept, rf"^{kept} holds an index of another kind \(engine '.*', not '.*'\): set memory.path to another"
+    )
+
+
+def test_an_index_of_another_version_is_refused(name: str, kept: Path) -> None:
+    stamp = json.loads((kept / STAMP).read_text())
+    stamp["engine"] = stamp["engine"].rpartition(" ")[0] + " 0.0.1"
+    (kept / STAMP).write_text(json.dumps(stamp))
+    _refused(name, kept, r"another kind \(engine '[a-z-]+ 0.0.1', not '[a-z-]+ 0\.\d+\.0'\)")
+
+
+def test_an_index_of_another_embedders_vectors_is_refused(name: str, kept: Path) -> None:
+    _refused(name, kept, r"embedder 'hashing, 384 dimensions', not 'hashing, 16 dimensions'", dimensions=16)
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", None])
+def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path, broken: str | None) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    if broken is not None:
+        (tmp_path / STAMP).write_text(broken)
+    _refused(
+        name, tmp_path, r"is not empty and holds no index \(memory_bench.json is missing or broken\): set memory.path"
+    )
+
+
+def test_a_path_that_can_be_no_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    _refused(name, tmp_path / "file", r"cannot be an index folder \(File exists\): set memory.path to a folder")
+    _refused(
+        name, tmp_path / "no" / "parent", r"cannot be an index folder \(No such file or directory\): set memory.path"
+    )
+
+
+def _refused(name: str, folder: Path, line: str, *, dimensions: int = 384) -> None:
+    """Refused in one line, and nothing is changed."""
+    place = folder if folder.is_dir() else folder.parent
+    before = contents(place)
+    with pytest.raises(BadInput, match=line) as refusal:
+        opened(name, folder, dimensions)
+    assert "\n" not in str(refusal.value)
+    assert contents(place) == before
+
+
+def test_a_shard_in_use_is_refused(tmp_path: Path) -> None:
+    """LanceDB lets several processes open a table; Qdrant Edge has a lock, and says so as a bug would be said."""
+    first = opened("qdrant", tmp_path / "kept")
+    with pytest.raises(BadInput, match=r"kept cannot be opened \(.*\): close what else uses it, or set memory.path"):
+        opened("qdrant", tmp_path / "kept")
+    first.close()
+
+
+def test_a_temporary_folder_goes_with_its_memory(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    memory = engines.build(name, embedder=Hashing(dimensions=384))
+    memory.write(texts(3))
+    assert len(list(tmp_path.iterdir())) == 1
+    memory.close()
+    assert list(tmp_path.iterdir()) == []
