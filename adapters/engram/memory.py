@@ -85,7 +85,7 @@ class Engram:
         return self.table.size_bytes() + sum(map(_kept_bytes, self.held.values()))
 
     def close(self) -> None:
-        self.reset()
+        self.held.clear()
 
 
 def _kept_bytes(event: Event) -> int:
