@@ -55,7 +55,9 @@ def copier() -> TinyModel:
     assert model.pointer is not None
     with torch.no_grad():
         nn.init.zeros_(model.pointer.query.weight)
+        nn.init.zeros_(model.pointer.end_query.weight)
         nn.init.zeros_(model.pointer.terms.bias)
+        model.pointer.terms.bias[-2] = -20.0  # no copy ends but with its text
         model.pointer.terms.bias[: model.shape.match_length] = 8.0
     return model.eval().requires_grad_(False)
 

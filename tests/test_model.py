@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from memory_bench.readers.model import NEVER, Pointer, Shape, TinyModel, line_starts
-from tests.readers import log_probs, random_model
+from adapters.engram.slot import EngramTable
+from memory_bench.readers.model import NEVER, Past, Pointer, Shape, TinyModel, line_starts
+from tests.readers import log_probs, random_model, random_slot
 
 VOCABULARY, NEW = 8, 0
 ROUNDING = 2e-5
@@ -100,6 +101,25 @@ def test_first_and_second_derivatives_are_finite(model: TinyModel) -> None:
     slopes = torch.autograd.grad(loss, parameters)
     assert all(slope.isfinite().all() for slope in slopes)
     assert all(slope.any() for slope in slopes)
+
+
+@pytest.mark.parametrize("with_slot", [False, True])
+@settings(deadline=None, max_examples=25)
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_read_in_parts_a_text_leaves_what_it_leaves_in_one(with_slot: bool, sizes: list[int], seed: int) -> None:
+    model = random_model(slot=random_slot() if with_slot else None)
+    tokens_BT = torch.randint(300, (2, sum(sizes)), generator=torch.Generator().manual_seed(seed))
+    table = EngramTable(random_slot(), torch.device("cpu")) if with_slot else None
+    if table is not None:
+        for rows_RC in table.rows.values():
+            rows_RC += torch.randn(rows_RC.shape, generator=torch.Generator().manual_seed(1))
+    whole_BTD = model(tokens_BT, table)
+    past = Past()
+    parts = [model(part_BT, table, past) for part_BT in tokens_BT.split(sizes, dim=1)]
+    assert past.tokens_BT is not None
+    assert torch.equal(past.tokens_BT, tokens_BT)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole_BTD, rtol=0, atol=ROUNDING)
+    torch.testing.assert_close(past.hidden_BTD, whole_BTD, rtol=0, atol=ROUNDING)
 
 
 def test_a_line_starts_after_the_newline_that_ends_the_one_before() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -58,6 +58,27 @@ class Shape:
     newline: int = 0
 
 
+@dataclass
+class LayerPast:
+    """What one layer keeps of earlier tokens: the inputs that its convolution still reaches, its keys and values."""
+
+    reached_BKD: Tensor
+    key_BHTC: Tensor
+    value_BHTC: Tensor
+
+
+@dataclass
+class Past:
+    """What a model keeps of the tokens that it has read, so that the next ones cost only themselves.
+
+    `TinyModel.forward` extends it in place; empty to begin with.
+    """
+
+    tokens_BT: Tensor | None = None
+    hidden_BTD: Tensor | None = None
+    layers: list[LayerPast] = field(default_factory=list)
+
+
 class Attention(nn.Module):
     """Causal attention without positions. Queries grow with the logarithm of the length, so that long contexts stay
     sharp (scalable softmax, arXiv 2501.19399)."""
@@ -69,19 +90,33 @@ class Attention(nn.Module):
         self.out = nn.Linear(shape.width, shape.width, bias=False)
         self.sharpness_H = nn.Parameter(torch.full((shape.heads,), 1.0))
 
-    def forward(self, hidden_BTD: Tensor) -> Tensor:
+    def forward(self, hidden_BTD: Tensor, past: LayerPast | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is added, and key_BHTC and value_BHTC of all tokens, those of the past included."""
         batch, length, width = hidden_BTD.shape
         qkv = self.qkv(hidden_BTD).view(batch, length, 3, self.heads, width // self.heads)
         query_BHTC, key_BHTC, value_BHTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        query_BHTC = unit_rms(query_BHTC) * (self.sharpness_H[:, None] * log_length(length, hidden_BTD))[..., None]
+        key_BHTC = unit_rms(key_BHTC)
+        before = 0
+        if past is not None:
+            before = past.key_BHTC.shape[2]
+            key_BHTC = torch.cat([past.key_BHTC, key_BHTC], dim=2)
+            value_BHTC = torch.cat([past.value_BHTC, value_BHTC], dim=2)
+        longer = log_length(before + length, hidden_BTD)[before:]
+        query_BHTC = unit_rms(query_BHTC) * (self.sharpness_H[:, None] * longer)[..., None]
         # on a CPU the fused kernel takes twice as long in bfloat16 as in fp32 for the short prompts of training
         on_cpu = hidden_BTD.device.type == "cpu"
         dtype = torch.float32 if on_cpu else value_BHTC.dtype
+        seen = None if not before or length == 1 else _up_to(before, length, hidden_BTD.device)
         with torch.autocast(hidden_BTD.device.type, enabled=not on_cpu and torch.is_autocast_enabled()):
             mixed_BHTC = F.scaled_dot_product_attention(
-                query_BHTC.to(dtype), unit_rms(key_BHTC).to(dtype), value_BHTC.to(dtype), is_causal=True
+                query_BHTC.to(dtype), key_BHTC.to(dtype), value_BHTC.to(dtype), attn_mask=seen, is_causal=not before
             )
-        return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width))  # type: ignore[no-any-return]
+        return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width)), key_BHTC, value_BHTC
+
+
+def _up_to(before: int, length: int, device: torch.device) -> Tensor:
+    """Return for each of `length` new tokens which of all tokens it sees: bool [T, before + T]."""
+    return torch.ones(length, before + length, dtype=torch.bool, device=device).tril(before)
 
 
 class ShortConvolution(nn.Module):
@@ -94,10 +129,15 @@ class ShortConvolution(nn.Module):
         super().__init__()
         self.weight_KD = nn.Parameter(torch.randn(taps, width) / math.sqrt(taps))
 
-    def forward(self, hidden_BTD: Tensor) -> Tensor:
+    def forward(self, hidden_BTD: Tensor, before_BKD: Tensor | None = None) -> Tensor:
+        """`before_BKD`: the last inputs before these; zeros where the text begins."""
+        reach = len(self.weight_KD) - 1
+        if before_BKD is None:
+            before_BKD = torch.zeros_like(hidden_BTD[:, :1]).expand(-1, reach, -1)
+        length, all_BTD = hidden_BTD.shape[1], torch.cat([before_BKD, hidden_BTD], dim=1)
         mixed_BTD = hidden_BTD * self.weight_KD[0]
         for lag in range(1, len(self.weight_KD)):
-            mixed_BTD = mixed_BTD + F.pad(hidden_BTD, (0, 0, lag, 0))[:, : hidden_BTD.shape[1]] * self.weight_KD[lag]
+            mixed_BTD = mixed_BTD + all_BTD[:, reach - lag : reach - lag + length] * self.weight_KD[lag]
         return mixed_BTD
 
 
@@ -111,9 +151,21 @@ class Block(nn.Module):
         self.up = nn.Linear(shape.width, 4 * shape.width, bias=False)
         self.down = nn.Linear(4 * shape.width, shape.width, bias=False)
 
-    def forward(self, hidden_BTD: Tensor) -> Tensor:
-        hidden_BTD = hidden_BTD + self.attention(self.convolution(self.attention_norm(hidden_BTD)))
-        return hidden_BTD + self.down(F.relu(self.up(self.mlp_norm(hidden_BTD))).square())  # type: ignore[no-any-return]
+    def forward(self, hidden_BTD: Tensor, past: LayerPast | None = None) -> tuple[Tensor, LayerPast]:
+        """Return hidden_BTD, and the past with these tokens in it."""
+        normed_BTD = self.attention_norm(hidden_BTD)
+        reached_BKD = None if past is None else past.reached_BKD
+        convolved_BTD = self.convolution(normed_BTD, reached_BKD)
+        added_BTD, key_BHTC, value_BHTC = self.attention(convolved_BTD, past)
+        hidden_BTD = hidden_BTD + added_BTD
+        hidden_BTD = hidden_BTD + self.down(F.relu(self.up(self.mlp_norm(hidden_BTD))).square())
+        return hidden_BTD, LayerPast(self._reached(normed_BTD, reached_BKD), key_BHTC, value_BHTC)
+
+    def _reached(self, normed_BTD: Tensor, before_BKD: Tensor | None) -> Tensor:
+        reach = len(self.convolution.weight_KD) - 1
+        if before_BKD is None:
+            return F.pad(normed_BTD, (0, 0, reach, 0))[:, normed_BTD.shape[1] :]
+        return torch.cat([before_BKD, normed_BTD], dim=1)[:, normed_BTD.shape[1] :]
 
 
 class Pointer(nn.Module):
@@ -254,15 +306,24 @@ class TinyModel(nn.Module):
             nn.init.zeros_(block.get_submodule("attention.out").weight)  # type: ignore[arg-type]
             nn.init.zeros_(block.get_submodule("down").weight)  # type: ignore[arg-type]
 
-    def forward(self, tokens_BT: Tensor, look_up: LookUp | None = None) -> Tensor:
-        """Return hidden_BTD. With `look_up`, the slot adds what the table holds before the attention of its layers."""
-        written = {} if look_up is None else look_up(tokens_BT)
-        hidden_BTD = unit_rms(self.embed(tokens_BT))
+    def forward(self, tokens_BT: Tensor, look_up: LookUp | None = None, past: Past | None = None) -> Tensor:
+        """Return hidden_BTD of the tokens. With `look_up`, the slot adds what the table holds before the attention of
+        its layers. With `past`, the tokens go on from what it holds, and are in it afterwards."""
+        past = past or Past()
+        all_BT = tokens_BT if past.tokens_BT is None else torch.cat([past.tokens_BT, tokens_BT], dim=1)
+        written = {} if look_up is None else look_up(all_BT)
+        hidden_BTD: Tensor = unit_rms(self.embed(tokens_BT))
+        kept: list[LayerPast] = []
         for layer, block in enumerate(self.blocks):
             if layer in written and self.slot is not None:
-                hidden_BTD = hidden_BTD + self.slot(layer, hidden_BTD, written[layer])
-            hidden_BTD = block(hidden_BTD)
-        return self.final_norm(hidden_BTD)  # type: ignore[no-any-return]
+                hidden_BTD = hidden_BTD + self.slot(layer, hidden_BTD, written[layer][:, -tokens_BT.shape[1] :])
+            hidden_BTD, layer_past = block(hidden_BTD, past.layers[layer] if past.layers else None)
+            kept.append(layer_past)
+        hidden_BTD = self.final_norm(hidden_BTD)
+        earlier = [] if past.hidden_BTD is None else [past.hidden_BTD]
+        past.tokens_BT, past.layers = all_BT, kept
+        past.hidden_BTD = torch.cat([*earlier, hidden_BTD], dim=1) if earlier else hidden_BTD
+        return hidden_BTD
 
     def target_log_probs(
         self, hidden_BTD: Tensor, tokens_BT: Tensor, positions_BQ: Tensor, targets_BQ: Tensor

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
-from memory_bench.readers.model import LookUp, Slot
+from memory_bench.readers.model import LookUp, Past, Slot
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
 
@@ -26,8 +26,8 @@ class TinyReader:
     """Greedy completion of plain text, up to the first newline.
 
     `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` makes the Engram slot that
-    the checkpoint was trained with (an empty table is the identity). There is no cache of keys and values yet: each new
-    token costs one pass over everything before it.
+    the checkpoint was trained with (an empty table is the identity). Keys and values of a prompt are kept while it is
+    answered, and not from one prompt to the next.
     """
 
     style: Literal["cloze", "chat"] = "cloze"
@@ -65,32 +65,26 @@ class TinyReader:
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
+        return [self._complete(tokens) for tokens in [self.encode(prompt) for prompt in prompts]]
+
+    def _complete(self, prompt: list[int]) -> Completion:
         begun = time.perf_counter()
-        encoded = [self.encode(prompt) for prompt in prompts]
-        written: list[list[int]] = [[] for _ in prompts]
-        logprobs = [0.0] * len(prompts)
-        first_token_seconds = None
-        running = list(range(len(prompts)))
-        for _ in range(self.max_new_tokens):
-            if not running:
-                break
-            log_probs_BV = self._next([encoded[i] + written[i] for i in running])
-            best = log_probs_BV.max(-1)
+        past, unread = Past(), prompt
+        written: list[int] = []
+        logprob, first_token_seconds = 0.0, None
+        while len(written) < self.max_new_tokens and written[-1:] != [self.newline]:
+            best = self._next(unread, past).max(-1)
             first_token_seconds = first_token_seconds or time.perf_counter() - begun
-            for i, token, logprob in zip(running, best.indices.tolist(), best.values.tolist(), strict=True):
-                written[i].append(token)
-                logprobs[i] += logprob
-            running = [i for i in running if written[i][-1] != self.newline]
-        return [
-            Completion(
-                text=self.tokenizer.decode([t for t in tokens if t != self.newline]).strip(),
-                prompt_tokens=len(prompt),
-                completion_tokens=len(tokens),
-                logprob=logprob,
-                first_token_seconds=first_token_seconds,
-            )
-            for prompt, tokens, logprob in zip(encoded, written, logprobs, strict=True)
-        ]
+            unread = [int(best.indices)]
+            written += unread
+            logprob += best.values.item()
+        return Completion(
+            text=self.tokenizer.decode([token for token in written if token != self.newline]).strip(),
+            prompt_tokens=len(prompt),
+            completion_tokens=len(written),
+            logprob=logprob,
+            first_token_seconds=first_token_seconds,
+        )
 
     @torch.inference_mode()
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
@@ -126,11 +120,13 @@ class TinyReader:
         length = max(len(row) for row in rows)
         return torch.tensor([[*row, *[self.pad] * (length - len(row))] for row in rows], device=self.device)
 
-    def _next(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        tokens_BT = self.batch(rows)
-        last_BQ = torch.tensor([[len(row) - 1] for row in rows], device=self.device)
-        hidden_BTD = self.model(tokens_BT, self.look_up)
-        return self.model.next_log_probs(hidden_BTD, tokens_BT, last_BQ)[:, 0]
+    def _next(self, tokens: Sequence[int], past: Past) -> Tensor:
+        """Read the tokens and return the log-probabilities of what follows them: [V]."""
+        self.model(self.batch([tokens]), self.look_up, past)
+        assert past.hidden_BTD is not None
+        assert past.tokens_BT is not None
+        last_BQ = torch.tensor([[past.tokens_BT.shape[1] - 1]], device=self.device)
+        return self.model.next_log_probs(past.hidden_BTD, past.tokens_BT, last_BQ)[0, 0]
 
     def mark(self) -> torch.cuda.Event | None:
         if self.device.type != "cuda":
