@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from memory_bench import prompt
+from memory_bench.__main__ import main
 from memory_bench.errors import Unavailable
 from memory_bench.readers.model import TinyModel
 from memory_bench.readers.training.batches import Batch, Batches
@@ -37,7 +38,7 @@ WORDS = [f"{onset}{vowel}{coda}" for onset in "bdfgklmnprst" for vowel in "aeiou
 TEXTS = [" ".join(Random(number).choices(WORDS, k=150)) + "." for number in range(12)]
 PLAIN = Mix(random_wording=0.0, unknown=0.0, nothing=0.0, updated=0.0, block=0.0)
 SCHEDULE = Schedule(
-    cycles=[(4, 1.0), (2, 0.5)], warmup_steps=2, matrix_rate=0.02, other_rate=0.003, lm_weight=0.3,
+    pieces=[(4, 1.0, 0.5), (2, 0.5, 0.0)], warmup_steps=2, matrix_rate=0.02, other_rate=0.003, lm_weight=0.3,
     log_every=2, checkpoint_every=4, workers=0,
 )  # fmt: skip
 
@@ -47,7 +48,7 @@ def factory(mix: Mix | None = None, *, held_out: bool = False) -> PromptFactory:
 
 
 def batches(*, seed: int = 0, steps: int = 6) -> Batches:
-    return Batches(factory(), seed=seed, steps=steps, tokens=256, lengths={128: 0.5, 256: 0.5}, targets=0.1)
+    return Batches([(steps, factory())], seed=seed, tokens=256, lengths={128: 0.5, 256: 0.5}, targets=0.1)
 
 
 def digest(batch: Batch) -> str:
@@ -128,11 +129,12 @@ def test_of_two_values_the_later_is_the_answer() -> None:
     assert older_too <= 10  # by chance: short values
 
 
-def test_what_is_unknown_is_not_told_though_something_like_it_mostly_is() -> None:
+@pytest.mark.parametrize("relatives", [0, 3])
+def test_what_is_unknown_is_not_told_though_something_like_it_mostly_is(relatives: int) -> None:
     alike = 0
     for number in range(200):
         random = Random(number)
-        made, names = factory(), Names(random, WORDS)
+        made, names = factory(Mix(relatives=relatives)), Names(random, WORDS)
         facts = made._facts(random, names, 6)
         fact = random.choice(facts)
         left = made._without(random, names, facts, fact)
@@ -237,9 +239,27 @@ def test_bits_per_byte_of_a_model_without_knowledge_are_those_of_its_vocabulary(
 # The steps
 
 
-def test_rates_rise_and_fall_in_every_cycle() -> None:
-    assert [SCHEDULE.share(step) for step in range(1, 7)] == [0.5, 0.75, 0.5, 0.25, 0.25, 0.25]
+def test_rates_rise_once_and_fall_along_straight_lines() -> None:
+    shares = [SCHEDULE.share(step) for step in range(1, 7)]
+    assert shares == pytest.approx([0.5 * 1.0, 0.875, 0.75, 0.625, 0.5, 0.25])
     assert SCHEDULE.steps == 6
+    with pytest.raises(ValueError, match="the pieces end 1 steps before step 7"):
+        SCHEDULE.share(7)
+
+
+def test_each_part_of_a_training_draws_from_its_own_mix() -> None:
+    plain, other = factory(PLAIN), factory(replace(PLAIN, unknown=1.0))
+    parts, alone = (
+        Batches(factories, seed=0, tokens=256, lengths={256: 1.0}, targets=0.1)
+        for factories in ([(2, plain), (4, other)], [(4, plain)])
+    )
+    assert len(parts) == len(alone) == 4
+    assert [digest(parts[step]) == digest(alone[step]) for step in range(4)] == [True, True, False, False]
+
+
+def test_parts_that_do_not_add_up_are_refused_before_anything_is_read(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "train.mixes=[[7,{}]]"]) == 2
+    assert "train.mixes last 7 steps and train.reading.pieces 8000: make them equal" in capfd.readouterr().err
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:
@@ -304,15 +324,15 @@ def test_training_lowers_the_loss_of_what_it_sees(pointer: bool, tmp_path: Path)
         torch.manual_seed(0)
         model = TinyModel(shape(pointer=pointer), random_slot())
     slot = {name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith("slot.")}
-    schedule = replace(SCHEDULE, cycles=[(80, 1.0)], other_rate=0.01, log_every=10)
-    same = OneBatch(factory(), seed=0, steps=80, tokens=128, lengths={128: 1.0}, targets=0.1)
+    schedule = replace(SCHEDULE, pieces=[(80, 1.0, 0.0)], other_rate=0.01, log_every=10)
+    same = OneBatch([(80, factory())], seed=0, tokens=128, lengths={128: 1.0}, targets=0.1)
     curve = list(train_reading(model, same, schedule, device=CPU, folder=tmp_path))
     assert curve[-1]["answer_nll"] < 0.3 * curve[0]["answer_nll"]
     assert curve[-1]["lm_nll"] < 0.6 * curve[0]["lm_nll"]
     assert curve[-1]["token_accuracy"] > curve[0]["token_accuracy"]
     assert curve[-1]["tokens"] == 80 * 128
     kept = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("slot.")}
-    assert all(torch.equal(kept[name], tensor) for name, tensor in slot.items())  # its turn comes later
+    assert all(torch.equal(kept[name], tensor) for name, tensor in slot.items())  # it is written, not trained
 
 
 # What is read

@@ -1,4 +1,4 @@
-"""Train a bundled reader: `python -m memory_bench train train=tiny train.reading.steps=100`.
+"""Train a bundled reader: `python -m memory_bench train train=tiny seed=1`.
 
 Reads text (`training/corpus.py`), learns to read (`training/reading.py`), saves the weights with their sha256, and
 measures what the reader can read (`training/evaluation.py`). A run that was cut off goes on from its checkpoint. The
@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from memory_bench import config
+from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
 from memory_bench.readers.model import Shape, TinyModel
 from memory_bench.readers.tiny import TinyReader, choose_device
@@ -36,6 +38,7 @@ def main(arguments: list[str]) -> int:
     """Train what the overrides name; return the exit code."""
     console = Console(highlight=False)
     options = config.training(arguments)
+    _check(options["train"])
     if options["threads"] is not None:
         torch.set_num_threads(options["threads"])
     folder = Path(options["out"]) / options["train"]["weights"]
@@ -58,9 +61,14 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
     device = choose_device(options["device"])
     tokenizer = Tokenizer.from_file(str(checkpoint.TOKENIZER))
     texts = [document.text for document in documents if not document.held_out]
-    factory = PromptFactory(load_grammar(held_out=False), texts, common_words(texts), Mix())
+    grammar, words = load_grammar(held_out=False), common_words(texts)
     schedule = Schedule(**plan["reading"])
-    batches = Batches(factory, seed=seed, steps=schedule.steps, **plan["prompts"])
+    untils = accumulate(steps for steps, _ in plan["mixes"])
+    factories = [
+        (until, PromptFactory(grammar, texts, words, Mix(**mix)))
+        for until, (_, mix) in zip(untils, plan["mixes"], strict=True)
+    ]
+    batches = Batches(factories, seed=seed, **plan["prompts"])
     torch.manual_seed(seed)
     shape = Shape(**plan["shape"], newline=tokenizer.encode("\n").ids[0])
     slot = config.build_training(plan["slot"], width=shape.width, seed=seed) if plan["slot"] else None
@@ -95,6 +103,12 @@ def measure(
     kept = {"figures": figures, "bits_per_byte": bits_per_byte(reader, held_out), "seed": seed}
     (folder / "figures.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     console.print(f"bits per byte of held-out text: {kept['bits_per_byte']:.3f}")
+
+
+def _check(plan: Mapping[str, Any]) -> None:
+    mixed, timed = sum(steps for steps, _ in plan["mixes"]), Schedule(**plan["reading"]).steps
+    if mixed != timed:
+        raise BadInput(f"train.mixes last {mixed} steps and train.reading.pieces {timed}: make them equal")
 
 
 def _ensure_tokenizer(documents: list[Document]) -> None:

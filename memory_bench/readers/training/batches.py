@@ -40,21 +40,20 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """`lengths`: tokens a prompt -> share of the batches. `targets`: share of the tokens that the loss on text sees."""
+    """`factories`: (until which step, what draws its prompts), in order. `lengths`: tokens a prompt -> share of the
+    batches. `targets`: share of the tokens that the loss on text sees."""
 
     def __init__(
         self,
-        factory: PromptFactory,
+        factories: Sequence[tuple[int, PromptFactory]],
         *,
         seed: int,
-        steps: int,
         tokens: int,
         lengths: Mapping[int, float],
         targets: float,
     ) -> None:
-        self.factory = factory
+        self.factories = factories
         self.seed = seed
-        self.steps = steps
         self.tokens = tokens
         self.lengths = lengths
         self.targets = targets
@@ -62,17 +61,20 @@ class Batches(Dataset[Batch]):
         self.pad = self.tokenizer.token_to_id(PAD)
 
     def __len__(self) -> int:
-        return self.steps
+        return self.factories[-1][0]
 
     def __getitem__(self, step: int) -> Batch:
         random = Random(f"{self.seed}/{step}")
         length = random.choices(list(self.lengths), list(self.lengths.values()))[0]
-        rows = [self._row(random, length) for _ in range(max(1, self.tokens // length))]
+        factory = next(factory for until, factory in self.factories if step < until)
+        rows = [self._row(factory, random, length) for _ in range(max(1, self.tokens // length))]
         arrays = (np.stack(column) for column in zip(*rows, strict=True))
         return Batch(*(torch.from_numpy(array) for array in arrays))
 
-    def _row(self, random: Random, length: int) -> tuple[NDArray[np.int64] | NDArray[np.bool_], ...]:
-        tokens, spans = self._encoded(random, length)
+    def _row(
+        self, factory: PromptFactory, random: Random, length: int
+    ) -> tuple[NDArray[np.int64] | NDArray[np.bool_], ...]:
+        tokens, spans = self._encoded(factory, random, length)
         answers = [i - 1 for i, inside in enumerate(spans) if inside and i > 0]
         count = int(self.targets * length) + 48
         others = random.sample(range(len(tokens) - 1), min(len(tokens) - 1, max(0, count - len(answers))))
@@ -87,14 +89,14 @@ class Batches(Dataset[Batch]):
             np.array([*[True] * len(chosen), *[False] * padding]),
         )
 
-    def _encoded(self, random: Random, length: int) -> tuple[list[int], list[bool]]:
+    def _encoded(self, factory: PromptFactory, random: Random, length: int) -> tuple[list[int], list[bool]]:
         """Return the tokens of a prompt that fits, and which of them belong to an answer."""
         while True:
             most = max(1, min(32, length // TOKENS_PER_FACT))
             facts = random.randint(1, most) if random.random() < 0.9 else 1
             wanted = int(length * random.uniform(0.85, 1.1))
             questions = random.randint(1, min(MOST_QUESTIONS, max(3, length // 40)))
-            scene = self.factory.draw(random, tokens=wanted, questions=questions, facts=facts)
+            scene = factory.draw(random, tokens=wanted, questions=questions, facts=facts)
             tokens, inside = encode(self.tokenizer, scene.prompt())
             if len(tokens) <= length:
                 return tokens, inside

@@ -26,7 +26,10 @@ OPEN_ENDED = ("word", "pair", "name", "company", "place")
 
 @dataclass(frozen=True)
 class Mix:
-    """How often what happens in a training prompt (shares of prompts or of questions)."""
+    """How often what happens in a training prompt (shares of prompts or of questions).
+
+    `relatives`: up to so many other facts of an entity are told where what is asked of it is unknown.
+    """
 
     reworded: float = 0.6
     random_wording: float = 0.25
@@ -37,6 +40,7 @@ class Mix:
     block: float = 0.12
     neighbour: float = 0.6
     attribute: float = 0.35
+    relatives: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,7 @@ class PromptFactory:
         """Return another fact: a like entity in the same wording, another attribute of the entity, or anything."""
         form = random.random()
         if form < self.mix.attribute and not self._is_random(fact):
-            likely = [r for r in self.grammar.relations if fact.kind in r.values or random.random() < 0.1]
-            other = self.fact(random, names, random.choice(likely))
-            if fact.kind in other.relation.values:
-                other = replace(other, kind=fact.kind, value=names.value(fact.kind))
-            return replace(other, entity=fact.entity) if other.relation is not fact.relation else other
+            return self.attribute(random, names, fact)
         if form < 0.85:
             entity = names.entity(random.choice(fact.relation.entities))
             if random.random() < self.mix.neighbour:
@@ -143,6 +143,14 @@ class PromptFactory:
             if entity.lower() != fact.entity.lower():
                 return replace(fact, entity=entity, value=names.value(fact.kind))
         return self.fact(random, names)
+
+    def attribute(self, random: Random, names: Names, fact: Fact) -> Fact:
+        """Return something else about the entity of a fact, mostly with a value of the same kind."""
+        likely = [r for r in self.grammar.relations if fact.kind in r.values or random.random() < 0.1]
+        other = self.fact(random, names, random.choice(likely))
+        if fact.kind in other.relation.values:
+            other = replace(other, kind=fact.kind, value=names.value(fact.kind))
+        return replace(other, entity=fact.entity) if other.relation is not fact.relation else other
 
     def ask(self, random: Random, fact: Fact, *, alone: bool) -> str:
         """Return a beginning that the value completes: in the wording of the fact where that is possible, or another.
@@ -192,11 +200,18 @@ class PromptFactory:
 
     def _without(self, random: Random, names: Names, stated: list[Fact], fact: Fact) -> list[Fact]:
         """Return the facts without this one; something that could be taken for it stands in its place, mostly."""
-        other = self.distractor(random, names, fact)
-        told = {(one.entity.lower(), one.relation.nouns) for one in stated}
-        instead = [other] if (other.entity.lower(), other.relation.nouns) not in told else []
+        others = [self.distractor(random, names, fact)]
+        if self.mix.relatives and random.random() < 0.7:
+            others = [self.attribute(random, names, fact) for _ in range(random.randint(1, self.mix.relatives))]
         at = next(i for i, one in enumerate(stated) if one is fact)
-        return [*stated[:at], *instead, *stated[at + 1 :]]
+        left = [*stated[:at], *stated[at + 1 :]]
+        told = {(one.entity.lower(), one.relation.nouns) for one in stated}
+        for other in others:
+            if (other.entity.lower(), other.relation.nouns) not in told:
+                told.add((other.entity.lower(), other.relation.nouns))
+                left.insert(at, other)
+                at = random.randint(0, len(left)) if self.mix.relatives else at
+        return left
 
     def _in_block(self, random: Random, sentences: list[str]) -> list[str]:
         """Return the sentences in one block of words that repeats around each (a share of the prompts)."""

@@ -25,10 +25,10 @@ from memory_bench.readers.training.batches import Batch, Batches
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. `cycles`: (steps, share of the full rates); in each, rates rise over `warmup_steps` and
-    fall linearly to zero."""
+    """How long and how fast. `pieces`: (steps, share of the full rates at the beginning, at the end), straight lines
+    between; over the first `warmup_steps` rates rise from zero."""
 
-    cycles: Sequence[tuple[int, float]]
+    pieces: Sequence[tuple[int, float, float]]
     warmup_steps: int
     matrix_rate: float
     other_rate: float
@@ -39,15 +39,16 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        return sum(steps for steps, _ in self.cycles)
+        return sum(steps for steps, _, _ in self.pieces)
 
     def share(self, step: int) -> float:
         """Return the share of the full rates that step number `step` (from 1) takes."""
-        for steps, peak in self.cycles:
-            if step <= steps:
-                return peak * min(1.0, step / self.warmup_steps) * (steps - step + 1) / steps
-            step -= steps
-        raise ValueError(f"the cycles end {step} steps before this step")
+        warm, left = min(1.0, step / self.warmup_steps), step
+        for steps, begin, end in self.pieces:
+            if left <= steps:
+                return warm * (begin + (end - begin) * (left - 1) / steps)
+            left -= steps
+        raise ValueError(f"the pieces end {left} steps before step {step}")
 
 
 def train_reading(
