@@ -18,7 +18,15 @@ from memory_bench.contracts import Embedder
 from memory_bench.events import checked_top_k
 from memory_bench.index_folder import IndexFolder
 from memory_bench.types import Event
-from memory_bench.vectors import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES, Hit, Row, VectorMemory
+from memory_bench.vectors import (
+    HNSW_BUILD_CANDIDATES,
+    HNSW_LINKS,
+    HNSW_SEARCH_CANDIDATES,
+    Hit,
+    Row,
+    VectorMemory,
+    checked_index_from_rows,
+)
 
 _TABLE = "events"
 _FIELDS = ["number", "id", "text", "scope", "time"]
@@ -27,6 +35,7 @@ _FIELDS = ["number", "id", "text", "scope", "time"]
 def memory(*, embedder: Embedder, path: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
     """Return a memory over LanceDB. `path` keeps the table in a folder; null: a temporary one."""
     checked_top_k(top_k)
+    checked_index_from_rows(index_from_rows)
     folder = IndexFolder(path, engine="lancedb", embedder=embedder)
     engine = LanceTable(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows)
     return VectorMemory(engine, embedder=embedder, top_k=top_k)

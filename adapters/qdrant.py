@@ -24,7 +24,15 @@ from memory_bench.errors import BadInput, Unavailable
 from memory_bench.events import checked_top_k
 from memory_bench.index_folder import IndexFolder
 from memory_bench.types import Event
-from memory_bench.vectors import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES, Hit, Row, VectorMemory
+from memory_bench.vectors import (
+    HNSW_BUILD_CANDIDATES,
+    HNSW_LINKS,
+    HNSW_SEARCH_CANDIDATES,
+    Hit,
+    Row,
+    VectorMemory,
+    checked_index_from_rows,
+)
 
 _FLOAT_BYTES, _TIME_BYTES, _NUMBER_BYTES = 4, 8, 8
 _POLLS, _POLL_SECONDS = 1200, 0.05
@@ -33,6 +41,7 @@ _POLLS, _POLL_SECONDS = 1200, 0.05
 def edge_memory(*, embedder: Embedder, path: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
     """Return a memory over Qdrant Edge. `path` keeps the shard in a folder; null: a temporary one."""
     checked_top_k(top_k)
+    checked_index_from_rows(index_from_rows)
     folder = IndexFolder(path, engine="qdrant-edge-py", embedder=embedder)
     engine = EdgeShard(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows)
     return VectorMemory(engine, embedder=embedder, top_k=top_k)
@@ -44,6 +53,7 @@ def server_memory(*, embedder: Embedder, url: str | None, index_from_rows: int, 
     Raises Unavailable where no server answers.
     """
     checked_top_k(top_k)
+    checked_index_from_rows(index_from_rows)
     url = url or os.environ.get("QDRANT_URL")
     if url is None:
         raise Unavailable("qdrant_server needs a Qdrant server that runs: set memory.url=http://localhost:6333")

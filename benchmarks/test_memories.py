@@ -7,6 +7,7 @@ engine on the same vectors or words: the difference is what this project adds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import bm25s
 import numpy as np
@@ -58,16 +59,18 @@ def test_hashing(benchmark: BenchmarkFixture, heads: int) -> None:
     per_item(benchmark, "ns_per_token", TOKENS)
 
 
-@pytest.fixture
-def hash_cache() -> Iterator[HashCache]:
-    memory = HashCache(path=None, min_order=2, max_order=5, front_entries=4096, top_k=TOP_K)
+@pytest.fixture(params=["RAM", "file"])
+def hash_cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HashCache]:
+    path = str(tmp_path / "cache") if request.param == "file" else None
+    memory = HashCache(path=path, min_order=2, max_order=5, front_entries=4096, top_k=TOP_K)
     yield memory
     memory.close()
 
 
-def test_hash_cache_write(benchmark: BenchmarkFixture, hash_cache: HashCache, events: list[Event]) -> None:
+def test_hash_cache_put(benchmark: BenchmarkFixture, hash_cache: HashCache, events: list[Event]) -> None:
+    """Written and settled: committed, in RAM or to a file."""
     benchmark.pedantic(  # type: ignore[no-untyped-call]
-        hash_cache.write, (events,), setup=hash_cache.reset, rounds=5
+        settled, (hash_cache, events), setup=hash_cache.reset, rounds=5
     )
     assert hash_cache.read(QUERY)
     per_item(benchmark, "us_per_event", EVENTS, 1e-6)
@@ -79,11 +82,11 @@ def settled(memory: Memory, events: list[Event]) -> Memory:
     return memory
 
 
-def test_hash_cache_read(benchmark: BenchmarkFixture, hash_cache: HashCache, events: list[Event]) -> None:
+def test_hash_cache_get(benchmark: BenchmarkFixture, hash_cache: HashCache, events: list[Event]) -> None:
     assert benchmark(settled(hash_cache, events).read, QUERY)
 
 
-def test_hash_cache_read_of_new_keys(benchmark: BenchmarkFixture, events: list[Event]) -> None:
+def test_hash_cache_get_of_new_keys(benchmark: BenchmarkFixture, events: list[Event]) -> None:
     """Every lookup misses the front, which holds one key."""
     memory = HashCache(path=None, min_order=2, max_order=5, front_entries=1, top_k=TOP_K)
     assert benchmark(settled(memory, events).read, QUERY)

@@ -252,10 +252,11 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
 
 
 def load(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
-    """Return one row a question of every finished run under a results folder, or of the given run folders as they are.
+    """Return one row a question: of the latest finished run of each cell under a results folder, or of given runs.
 
+    Runs of other code or machines are older runs of a cell: given as folders they can be compared, but never pooled.
     Columns: `run` (the folder), `choices.*` and the other options of the run, then the record's own with `scores.*`,
-    `costs.*` and `tags.*` spread out. Null is NaN.
+    `costs.*` and `tags.*` spread out. Null is NaN. Raises BadInput where a finished run lost rows.
     """
     return _frame(paths, "records.jsonl")
 
@@ -268,7 +269,11 @@ def load_operations(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
 def _frame(paths: Path | str | Iterable[Path | str], name: str) -> pd.DataFrame:
     import pandas as pd  # half a second: only who reads records pays it
 
-    rows = [row for run in _chosen(paths) for row in _rows(run, name)]
+    chosen = list(_chosen(paths))
+    for run in chosen:
+        if run.finished and not is_complete(run.folder):
+            raise BadInput(f"{run.folder} lost rows of the {run.questions} that it had; run its cell again")
+    rows = [row for run in chosen for row in _rows(run, name)]
     return pd.DataFrame.from_records(rows)
 
 
@@ -278,7 +283,11 @@ def _chosen(paths: Path | str | Iterable[Path | str]) -> Iterator[Run]:
         if (folder / "provenance.json").exists():
             yield open_run(folder)
         else:
-            yield from (run for run in runs(folder) if run.finished)
+            latest: dict[str, Run] = {}
+            for run in runs(folder):
+                if run.finished:
+                    latest.setdefault(json.dumps(run.config, sort_keys=True), run)
+            yield from latest.values()
 
 
 def _rows(run: Run, name: str) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from memory_bench.metrics import EVIDENCE_METRICS
+from memory_bench.metrics import EVIDENCE_METRICS, RETRIEVAL_BUDGETS
 from memory_bench.records import Operation, Record
 from memory_bench.statistics import clustered_interval
 
@@ -61,7 +61,9 @@ def summary(rows: Sequence[Operation | Record], console: Console) -> None:
     records = [row for row in rows if isinstance(row, Record)]
     operations = [row for row in rows if isinstance(row, Operation)]
     console.print(_scores(records))
-    if not through_context(records):
+    if through_context(records):
+        console.print(_retrieval(records))
+    else:
         console.print("evidence: not through the context, the memory returned no passage")
     console.print(_costs(records, operations))
     if unanswered := [record.unanswered for record in records if record.unanswered]:
@@ -100,6 +102,17 @@ def _scores(records: Sequence[Record]) -> Table:
         if part := [record for record in records if belongs(record)]:
             shown = [score(part, name) for name in names]
             table.add_row(title, str(len(part)), *shown, *(score(part, name).partition(" ")[0] for name in evidence))
+    return table
+
+
+def _retrieval(records: Sequence[Record]) -> Table:
+    """What the one ranking holds, whatever the reader made of it; what no question asks about is left out."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    curve = {budget: score(records, f"evidence@{budget}").partition(" ")[0] for budget in RETRIEVAL_BUDGETS}
+    table.add_row("evidence within", ", ".join(f"{budget:,} tokens {share}" for budget, share in curve.items()))
+    for title, name in (("stale passage first", "stale@1"), ("forgotten came back", "forgotten_in_context")):
+        if judged := sum(record.scores.get(name) is not None for record in records):
+            table.add_row(title, f"{score(records, name)} of {judged} questions")
     return table
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_bench.contracts import Embedder, Reader
+from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, ranked
 from memory_bench.types import Event, Passage, Query
 
@@ -139,6 +140,13 @@ class VectorMemory:
             if not np.isfinite(vector_D).all():
                 raise ValueError(f"the embedder {self._embedder.name} made a vector that is not finite, for {text!r}")
         return vectors_XD
+
+
+def checked_index_from_rows(rows: int) -> int:
+    """Return from how many rows on an index is built; raise BadInput where one would be built over nothing."""
+    if rows < 1:
+        raise BadInput(f"index_from_rows must be >= 1, got {rows}: set memory.index_from_rows=10000")
+    return rows
 
 
 def _rounded(hit: Hit) -> float:

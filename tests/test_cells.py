@@ -107,6 +107,8 @@ def test_a_finished_run_that_lost_rows_is_run_again(capsys: pytest.CaptureFixtur
     for damage in (lambda: rows.write_bytes(rows.read_bytes()[:-400]), rows.unlink, lambda: rows.write_bytes(b"")):
         damage()
         assert not records.is_complete(run.folder)
+        with pytest.raises(BadInput, match=f"{run.folder.name} lost rows of the 6 that it had; run its cell again"):
+            records.load("results")
         capsys.readouterr()
         assert main(sweep) == 0
         assert kept(capsys.readouterr().out) == 0
@@ -137,6 +139,9 @@ def test_other_code_is_another_run_and_its_rows_stay_apart(monkeypatch: pytest.M
     newest, oldest = records.runs("results")
     assert newest.folder != oldest.folder
     assert [len(records.load(run.folder)) for run in (newest, oldest)] == [6, 6]
+    pooled = records.load("results")
+    assert (len(pooled), set(pooled["run"])) == (6, {str(newest.folder)})
+    assert len(records.load([newest.folder, oldest.folder])) == 12  # both are there for who asks for both
 
 
 def matrix(*typed: str, capsys: pytest.CaptureFixture[str]) -> list[str]:

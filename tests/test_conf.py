@@ -16,6 +16,7 @@ FILES = sorted(CONF.glob("*/*.yaml"))
 MOST_LINES = 8  # beside comments
 DIALS = "a generator's dials: each has its one home here, and a default in Python would be a second one"
 LONGER = {
+    "task/conventions": DIALS,
     "task/entity": DIALS,
     "task/needle": DIALS,
 }

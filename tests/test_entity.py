@@ -101,8 +101,10 @@ def obeys_laws_of_questions(question: Question, episode: Episode, distractors: i
         assert len(question.stale) == (question.tags["kind"] == "updated")
         assert not question.forgotten & {id for order in orders(episode) for id in order.event_ids}
         assert {id for id, text in held.items() if answer in text} == question.evidence
-        covered = question.tags["wording"] == "event"
+        # of an updated fact it is the old event whose words a question repeats: n-grams lead astray
+        covered = question.tags["wording"] == "event" and not question.stale
         assert question.tags["ngram_covered"] == ("yes" if covered else "no")
+        assert all(question.cloze in held[id] for id in (question.evidence if covered else ()))
     obeys_laws_of_families(question, episode, distractors)
 
 
@@ -116,7 +118,7 @@ def obeys_laws_of_forgetting(forgotten: str, episode: Episode) -> None:
 def obeys_laws_of_families(question: Question, episode: Episode, distractors: int) -> None:
     """The rest of the family is told the same attribute, in the same words."""
     held = texts(episode)
-    name, relation, cloze, _ = told(held[min(question.evidence | question.forgotten)])
+    name, relation, cloze, _ = told(held[min(question.stale or question.evidence | question.forgotten)])
     others = {other for other, *rest in map(told, held.values()) if rest[:2] == [relation, cloze]} - {name}
     if question.tags["family"] == "neighbour":
         assert sum(is_neighbour(name, other) for other in others) >= distractors
@@ -213,12 +215,13 @@ def test_updates_leave_a_trap_and_forgetting_leaves_neighbours() -> None:
         held = texts(episode)
         if question.stale:
             old, new = (told(held[min(ids)]) for ids in (question.stale, question.evidence))
-            assert old[:3] == new[:3]
-            assert old[3] != new[3]
+            assert old[:2] == new[:2]
+            assert all(ours != theirs for ours, theirs in zip(old[2:], new[2:], strict=True))
+            assert (question.cloze in held[min(question.stale)]) == (question.tags["wording"] == "event")
         for id in question.forgotten:
             _, relation, cloze, _ = told(held[id])
             gone = {one for order in orders(episode) for one in order.event_ids}
-            assert sum(told(text)[1:3] == (relation, cloze) for id, text in held.items() if id not in gone) >= 11
+            assert sum(told(text)[1:3] == (relation, cloze) for id, text in held.items() if id not in gone) >= 15
 
 
 def test_the_default_does_not_fit_the_default_budget() -> None:

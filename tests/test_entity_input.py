@@ -24,7 +24,7 @@ from tests.entities import ROOT, entity, plain
     ("option", "value", "expected"),
     [
         ("facts", 0, "task.facts=0: expected a whole number >= 1"),
-        ("facts", 10, "task.facts=10: 4 questions with 12 distractors tell 56 facts; type task.facts=56 or more"),
+        ("facts", 10, "task.facts=10: 4 questions with 16 distractors tell 72 facts; type task.facts=72 or more"),
         ("facts", 10**6, r"task.facts=1000000: there are names for task.facts=\d+ or less"),
         ("facts", "many", "task.facts=many: expected a whole number"),
         ("distractors", 0, "task.distractors=0: expected a whole number >= 1"),
@@ -58,8 +58,8 @@ def test_a_family_larger_than_any_is_refused_with_the_largest_that_there_is() ->
 
 
 def test_what_was_recommended_is_enough() -> None:
-    task = entity(facts=56)
-    assert [len([step for step in episode.steps if hasattr(step, "time")]) for episode in task.episodes(0)] == [56] * 10
+    task = entity(facts=72)
+    assert [len([step for step in episode.steps if hasattr(step, "time")]) for episode in task.episodes(0)] == [72] * 10
 
 
 def test_a_negative_seed_is_refused() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from memory_bench.index_folder import STAMP
 from memory_bench.types import Query
 from tests import engines
 from tests.engines import texts
+
+ROOT = Path(__file__).parent.parent
 
 
 def opened(name: str, folder: Path, dimensions: int = 384) -> Memory:
@@ -69,6 +74,19 @@ def test_what_was_written_and_not_settled_is_there_too(name: str, tmp_path: Path
     first.close()
     again = opened(name, tmp_path / "kept")
     assert len(again.read(Query("word1"))) == 3
+    again.close()
+
+
+def test_what_was_written_survives_the_kill_of_its_process(name: str, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tests.test_index_folder import opened, texts;"
+        "opened(sys.argv[1], Path(sys.argv[2])).write(texts(50)); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    place = tmp_path / "kept"
+    done = subprocess.run([sys.executable, "-c", code, name, str(place)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = opened(name, place)
+    assert len(again.read(Query(""))) == 50
     again.close()
 
 

@@ -15,7 +15,8 @@ from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
 from memory_bench.reporting import cells, command, markdown
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.table import Figure, Null, Table, tables
+from memory_bench.reporting.figures import Figure, Null
+from memory_bench.reporting.table import Table, tables
 from memory_bench.statistics import Difference, Interval
 from tests import stubs
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memory_bench import config
 from memory_bench.contracts import Embedder, Memory, Task
+from memory_bench.errors import BadInput
 from memory_bench.types import Event, Forget, Passage, Query, Question
 from memory_bench.vectors import VectorMemory
 from tests import engines
@@ -216,6 +217,13 @@ class TestAnIndexThatIsBuiltWhenThereIsEnough:
         memory.settle()
         assert ids(memory.read(Query(events[510].text)))[0] == "e510"
         assert "e7" not in ids(memory.read(Query(events[7].text)))
+
+
+@pytest.mark.parametrize("name", [*engines.INDEXED, "qdrant_server"])
+def test_an_index_over_nothing_is_refused(name: str) -> None:
+    cell = config.compose(["+task=needle", f"+memory={name}", "embedder=hashing", "memory.index_from_rows=0"])
+    with pytest.raises(BadInput, match=r"^index_from_rows must be >= 1, got 0: set memory.index_from_rows=10000$"):
+        config.build(cell, "memory", embedder=engines.embedder())
 
 
 def _indexed(memory: VectorMemory) -> int:

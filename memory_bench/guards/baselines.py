@@ -84,7 +84,7 @@ def save(folder: Path, baseline: Baseline) -> None:
         beside.mkdir(parents=True)
         for name, cell in baseline.cells.items():
             lines = [cell.facts, *cell.questions, *cell.episodes]
-            text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+            text = "".join(f"{_compact(line)}\n" for line in lines)
             (beside / f"{name}.jsonl").write_text(text, encoding="utf-8")
         facts = {
             "format": FORMAT,
@@ -106,6 +106,10 @@ def save(folder: Path, baseline: Baseline) -> None:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(older, ignore_errors=True)
+
+
+def _compact(row: Mapping[str, Any]) -> str:
+    return json.dumps(dict(row), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _question(record: Record) -> dict[str, Any]:

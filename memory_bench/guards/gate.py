@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
         counts[verdict.word] += 1
         console.print(f"{verdict.word:<7}  {name:<24}  {verdict.reason}", markup=False, soft_wrap=True)
     console.print(", ".join(f"{count} {word}" for word, count in counts.items()) + _since(baseline))
-    if counts["fail"] and (changed := differences(baseline.versions, provenance.versions())):
+    if counts["fail"] and baseline.accepted and (changed := differences(baseline.versions, provenance.versions())):
         console.print(f"installed otherwise than for the baseline: {'; '.join(changed)}", markup=False, soft_wrap=True)
     if request.why is not None:
         save(request.folder, _accepted(measured, baseline, request.why))

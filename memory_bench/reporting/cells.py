@@ -5,13 +5,16 @@ A cell is a row of a report. One that was not measured is a row too, with the re
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from memory_bench import config, records
 from memory_bench.catalogue import entries
@@ -21,7 +24,7 @@ WRITTEN = ("write", "settle")  # what it takes until an episode can be asked
 NOT_PUBLISHED = ("run", "passages")  # a folder of this machine; texts of the hay, many times over
 
 
-PUBLISHED = ("text", "config", "provenance", "reason")  # of a cell, beside its questions
+PUBLISHED = ("text", "config", "provenance", "reason", "returned", "versions")  # of a cell, beside its questions
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Measured:
     `questions` has one row a question, as `records.load` gives it, and three columns more: `offered`, how many passages
     the memory returned; and of the question's episode `episode.write_seconds` (write and settle, embedding apart),
     `episode.embed_seconds` (meanwhile), `episode.size_bytes` (the most that was held).
+
+    `returned` is a hash of all passages that it returned to all questions, in order: equal where these are equal, and
+    None where there were none. `versions` are those of the distributions that its parts ask for.
     """
 
     text: str
@@ -38,6 +44,14 @@ class Measured:
     provenance: Mapping[str, Any]
     questions: pd.DataFrame
     reason: str | None = None
+    returned: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The control's name, or the memory's where there is none."""
+        control = self.choice("control")
+        return self.choice("memory") if control == "none" else control
 
     def choice(self, part: str) -> str:
         return str(self.config["choices"][part])
@@ -80,7 +94,10 @@ def _measured(cell: config.Cell, experiment: str) -> Measured:
     text = _text(cell.config["choices"])
     runs = records.runs(cell.results, config=cell.config)
     if finished := [run for run in runs if run.finished]:
-        return Measured(text, cell.config, finished[0].provenance, _questions(finished[0]))
+        questions, facts = _questions(finished[0]), finished[0].provenance
+        return Measured(
+            text, cell.config, facts, questions, returned=_returned(questions), versions=_versions(cell, facts)
+        )
     reason = f"no result: {runs[0].why}" if runs else f"not run: {_command(experiment)}"
     return Measured(text, cell.config, {}, pd.DataFrame(), reason)
 
@@ -105,6 +122,17 @@ def _questions(run: records.Run) -> pd.DataFrame:
     }
     questions["offered"] = questions["passages"].map(len)
     return questions.join(pd.DataFrame(sums), on="episode")
+
+
+def _returned(questions: pd.DataFrame) -> str | None:
+    # with the text: a memory that rewrites what it was told has passages without ids
+    ranked = [[(passage["event_ids"], passage["text"]) for passage in passages] for passages in questions["passages"]]
+    return hashlib.sha256(json.dumps(ranked).encode()).hexdigest() if any(ranked) else None
+
+
+def _versions(cell: config.Cell, provenance: Mapping[str, Any]) -> dict[str, str]:
+    named = {canonicalize_name(Requirement(line).name) for lines in cell.requires.values() for line in lines}
+    return {name: version for name, version in provenance["versions"].items() if canonicalize_name(name) in named}
 
 
 def _without_empty(table: pd.DataFrame) -> pd.DataFrame:

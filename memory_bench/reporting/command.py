@@ -24,14 +24,21 @@ def main(argv: list[str]) -> int:
         print(__doc__)
         return DONE
     flags, experiment, overrides = _parse(argv)
-    from memory_bench.reporting import cells, markdown  # pandas and SciPy take a second: a misspelt line does not
+    from memory_bench.reporting import (
+        cells,
+        markdown,
+        plots,
+        table,
+    )  # pandas and SciPy take a second: a misspelt line does not
 
     again = "--from-published" in flags
     found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
     report = markdown.render(found, experiment=experiment)
     if "--publish" in flags:
-        cells.save(found, PUBLISHED, experiment)
         REPORTS.mkdir(exist_ok=True)
+        if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
+            plots.draw(tables, REPORTS / experiment)
+        cells.save(found, PUBLISHED, experiment)
         (REPORTS / f"{experiment}.md").write_text(report, encoding="utf-8")
         _show_in(Path("README.md"), experiment, report)
     print(report, end="")

@@ -1,4 +1,4 @@
-"""From figures to Markdown: how a number is printed, and a footnote for every null."""
+"""From figures to Markdown: the page of one table, or the page of several."""
 
 from __future__ import annotations
 
@@ -9,14 +9,32 @@ from typing import Any
 import jinja2
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.table import Figure, Null, Table, tables
-from memory_bench.statistics import Difference, Interval
-
-SHORTEST = 0.001  # what is printed of a shorter time is that it is shorter
+from memory_bench.reporting.comparison import Page
+from memory_bench.reporting.numbers import Notes, alone, named
+from memory_bench.reporting.plots import drawn
+from memory_bench.reporting.table import Table, tables
 
 
 def render(cells: Sequence[Measured], *, experiment: str) -> str:
-    """Return the report of an experiment: for each group of comparable cells what was right, and what it cost."""
+    """Return the report of an experiment: what was right, and what it cost.
+
+    Where all cells share their questions that is one table and its costs; else tasks stand side by side first.
+    """
+    found = tables(cells)
+    return _single(cells, found, experiment) if len(found) == 1 else _several(cells, found, experiment)
+
+
+def _single(cells: Sequence[Measured], found: Sequence[Table], experiment: str) -> str:
+    sections = [{"table": table, "notes": Notes()} for table in found]
+    return _fill("report.md.jinja", experiment=experiment, sections=sections, where=_where(cells))
+
+
+def _several(cells: Sequence[Measured], found: Sequence[Table], experiment: str) -> str:
+    where = {**_where(cells), **_engines(cells)}
+    return _fill("comparison.md.jinja", experiment=experiment, page=Page(found), where=where, plots=drawn(found))
+
+
+def _fill(template: str, **given: object) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -24,42 +42,7 @@ def render(cells: Sequence[Measured], *, experiment: str) -> str:
         lstrip_blocks=True,
         autoescape=False,  # Markdown for people, made from our own records
     )
-    template = environment.get_template("report.md.jinja")
-    sections = [{"table": table, "notes": Notes(table)} for table in tables(cells)]
-    return template.render(experiment=experiment, sections=sections, where=_where(cells)) + "\n"
-
-
-class Notes:
-    """Prints figures, and numbers the reasons of nulls as they come."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.reasons: dict[str, int] = {}
-
-    def show(self, figure: Figure, *, unit: str = "") -> str:
-        match figure:
-            case Null(reason):
-                return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
-            case Interval():
-                return f"{figure.mean:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
-            case Difference(interval):
-                tie = ", tie" if figure.tie else ""
-                return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]{tie}"
-            case _:
-                return _number(figure, unit)
-
-
-def _number(value: float, unit: str) -> str:
-    match unit:
-        case "count":
-            return f"{value:,.0f}"
-        case "ms":
-            value *= 1e3
-        case "":
-            return f"{value:.2f}"
-    if 0 < value < SHORTEST:
-        return f"< {SHORTEST}"
-    return f"{value:.3f}" if value < 1 else f"{value:,.1f}"
+    return environment.get_template(template).render(named=named, alone=alone, **given) + "\n"
 
 
 def _where(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
@@ -75,6 +58,17 @@ def _where(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
         "torch": _distinct(facts["versions"].get("torch", "not installed") for facts in measured),
         "revision": _distinct(_revision(facts["revision"]) for facts in measured),
         "days": _distinct(facts["start"][:10] for facts in measured),
+    }
+
+
+def _engines(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
+    """Return what else a comparison of engines needs: their versions, and the threads that all of them had."""
+    measured = [cell for cell in cells if cell.reason is None]
+    engines = {name: version for cell in measured for name, version in sorted(cell.versions.items())}
+    return {
+        "engines": [f"{name} {version}" for name, version in engines.items()] or ["none"],
+        "threads": _distinct(cell.provenance["environment"]["threads"] for cell in measured),
+        "memory": _distinct(f"{cell.provenance['machine']['memory_bytes'] / 2**30:.0f} GiB" for cell in measured),
     }
 
 

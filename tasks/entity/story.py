@@ -99,13 +99,15 @@ class Storyteller:
             wording = self.pick(other.events)
             return [self.state(fact.name, other, wording) for fact in pair]
         if plan.kind == "updated":
-            return [self.supersede(fact) for fact in pair]
+            news = self.pick([wording for wording in plan.relation.events if wording is not pair[0].wording])
+            return [self.supersede(fact, news) for fact in pair]
         return []
 
-    def supersede(self, fact: Fact) -> Fact:
-        """Return what held of the name before, in the same words, and tie the two."""
+    def supersede(self, fact: Fact, news: Wording) -> Fact:
+        """Put a fact into the words of `news`, and return what held before, which keeps the old ones."""
         value = self.world.value(fact.name, fact.relation.name, version=1)
         fact.after = Fact(fact.name, fact.relation, fact.wording, value)
+        fact.wording = news
         return fact.after
 
     def draw_filler(self) -> Fact:

@@ -1,0 +1,154 @@
+"""What a vector memory adds to its engine. Run: pytest benchmarks/test_engines.py
+
+Every memory stands beside the bare engine on the same 1,000 vectors, which a table answers instead of an embedder: the
+difference is what this project adds. Writing is benchmarked from an empty memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import lancedb as lance
+import numpy as np
+import pyarrow as pa
+import pytest
+import qdrant_edge as edge
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+from qdrant_client import QdrantClient, models
+from ruvector import HnswIndex
+
+from adapters import lancedb, qdrant, ruvector
+from memory_bench.embedders.hashing import Hashing
+from memory_bench.types import Event, Query
+from memory_bench.vectors import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES, VectorMemory
+from tests.engines import texts
+
+EVENTS, DIMENSIONS, TOP_K = 1_000, 384, 64
+QUERY = "word1 word2 word3 word4 word5"
+
+
+class Table:
+    """An embedder that looks its vectors up."""
+
+    name = "table"
+    dimensions = DIMENSIONS
+
+    def __init__(self, known: Sequence[str]) -> None:
+        vectors_XD = Hashing(dimensions=DIMENSIONS).embed(known)
+        self._known = dict(zip(known, vectors_XD, strict=True))
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([self._known[text] for text in texts], dtype=np.float32)
+
+    def identity(self) -> Mapping[str, str]:
+        return {}
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    return texts(EVENTS)
+
+
+@pytest.fixture(scope="module")
+def embedder(events: list[Event]) -> Table:
+    return Table([QUERY, *(event.text for event in events)])
+
+
+MAKE: Mapping[str, Callable[[Table], VectorMemory]] = {
+    "lancedb": lambda table: lancedb.memory(embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K),
+    "qdrant": lambda table: qdrant.edge_memory(embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K),
+    "qdrant_bruteforce": lambda table: qdrant.bruteforce_memory(embedder=table, top_k=TOP_K),
+    "ruvector": lambda table: ruvector.memory(embedder=table, top_k=TOP_K),
+}
+
+
+@pytest.fixture(params=MAKE)
+def memory(request: pytest.FixtureRequest, embedder: Table) -> Iterator[VectorMemory]:
+    made = MAKE[request.param](embedder)
+    yield made
+    made.close()
+
+
+def per_event(benchmark: BenchmarkFixture) -> None:
+    if benchmark.stats is not None:  # with --benchmark-disable nothing was timed
+        benchmark.extra_info["us_per_event"] = round(benchmark.stats.stats.median / EVENTS * 1e6, 2)
+
+
+def test_write_and_settle(benchmark: BenchmarkFixture, memory: VectorMemory, events: list[Event]) -> None:
+    def told() -> None:
+        memory.write(events)
+        memory.settle()
+
+    benchmark.pedantic(told, setup=memory.reset, rounds=3)  # type: ignore[no-untyped-call]
+    assert len(memory.engine) == EVENTS
+    per_event(benchmark)
+
+
+def test_read(benchmark: BenchmarkFixture, memory: VectorMemory, events: list[Event]) -> None:
+    memory.write(events)
+    memory.settle()
+    assert len(benchmark(memory.read, Query(QUERY))) == TOP_K
+
+
+# The bare engines: each loads (id, text, vector) once and is searched for the ids and texts of the nearest.
+
+Search = Callable[[NDArray[np.float32]], Sequence[object]]
+Bare = Callable[[Path, list[Event], NDArray[np.float32]], Search]
+
+
+def bare_lancedb(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ED.ravel()), DIMENSIONS)
+    ids, held = [event.id for event in events], [event.text for event in events]
+    table = lance.connect(folder).create_table("bare", pa.table({"id": ids, "text": held, "vector": vectors}))
+    return lambda vector_D: table.search(vector_D).distance_type("cosine").limit(TOP_K).to_list()  # type: ignore[attr-defined]
+
+
+def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+    shard = edge.EdgeShard.create(
+        str(folder), edge.EdgeConfig(vectors=edge.EdgeVectorParams(DIMENSIONS, edge.Distance.Cosine))
+    )
+    points = [
+        edge.Point(UUID(int=n), vectors_ED[n].tolist(), {"id": event.id, "text": event.text})
+        for n, event in enumerate(events)
+    ]
+    shard.update(edge.UpdateOperation.upsert_points(points))
+    return lambda vector_D: shard.search(
+        edge.SearchRequest(edge.Query.Nearest(vector_D.tolist()), TOP_K, with_payload=True)
+    )
+
+
+def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+    client = QdrantClient(":memory:")
+    client.create_collection("bare", models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE))
+    points = [
+        models.PointStruct(id=n, vector=vectors_ED[n].tolist(), payload={"id": event.id, "text": event.text})
+        for n, event in enumerate(events)
+    ]
+    client.upsert("bare", points)
+    return lambda vector_D: client.query_points("bare", vector_D.tolist(), limit=TOP_K).points
+
+
+def bare_ruvector(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+    graph = HnswIndex.create(DIMENSIONS, metric="cosine", m=HNSW_LINKS, ef_construction=HNSW_BUILD_CANDIDATES)
+    for event, vector_D in zip(events, vectors_ED, strict=True):
+        graph.insert(event.id, vector_D, {"text": event.text})
+    return lambda vector_D: graph.search(vector_D, TOP_K, ef_search=HNSW_SEARCH_CANDIDATES)
+
+
+BARE: Mapping[str, Bare] = {
+    "lancedb": bare_lancedb,
+    "qdrant": bare_qdrant,
+    "qdrant_bruteforce": bare_qdrant_bruteforce,
+    "ruvector": bare_ruvector,
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_read_by_the_engine_alone(benchmark: BenchmarkFixture, name: str, events: list[Event], embedder: Table) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        search = BARE[name](Path(folder), events, embedder.embed([event.text for event in events]))
+        assert len(benchmark(search, embedder.embed([QUERY])[0])) == TOP_K

@@ -1,0 +1,98 @@
+"""What the reader answered with a memory's help: shares of right answers, by slice, and where between the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from memory_bench.reporting.cells import Measured
+from memory_bench.reporting.figures import (
+    NO_PASSAGE,
+    SCORE,
+    Figure,
+    Null,
+    absent,
+    findable,
+    interval,
+    tagged,
+    worded,
+)
+
+BEGINS = "scores.begins_with"
+LEAST_SPAN = 0.2  # between closed book and oracle: with less, a lift would divide by what the reader cannot do
+FIGURES = (
+    *("score", "score_event", "score_reworded", "begins", "evidence", "absent"),
+    *("lift", "lift_event", "lift_reworded"),
+)
+
+
+def figures(cell: Measured, controls: Mapping[str, Measured]) -> dict[str, Figure]:
+    """Return the answer figures of one measured cell; `controls` are the cells of this table by control."""
+    asked = findable(cell.questions)
+    found: dict[str, Figure] = {
+        "begins": _begins(asked),
+        "absent": interval(absent(cell.questions), SCORE),
+        "evidence": _evidence(asked),
+    }
+    for wording in ("", "event", "reworded"):
+        suffix = f"_{wording}" if wording else ""
+        found[f"score{suffix}"] = interval(_slice(cell, wording), SCORE)
+        found[f"lift{suffix}"] = _lift(cell, controls, wording)
+    return found
+
+
+def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Figure]]:
+    """Return kind -> (score, evidence in the prompt), each over the questions of that kind."""
+    if cell.reason is not None:
+        return dict.fromkeys(kinds, (Null(cell.reason), Null(cell.reason)))
+    asked = findable(cell.questions)
+    parts = {kind: tagged(asked, "kind", kind) for kind in kinds}
+    brought = bool(asked["offered"].any())
+    return {
+        kind: (interval(part, SCORE), _evidence(part) if brought else Null(NO_PASSAGE)) for kind, part in parts.items()
+    }
+
+
+def by_depth(cell: Measured) -> dict[str, float]:
+    """Return depth -> mean score over the questions whose evidence stood there; nothing where one has no answer."""
+    if cell.reason is not None or "tags.depth" not in cell.questions:
+        return {}
+    asked = findable(cell.questions)
+    means = asked.groupby("tags.depth").agg(score=(SCORE, "mean"), unanswered=("answer", lambda a: a.isna().sum()))
+    return {str(depth): float(row["score"]) for depth, row in means.iterrows() if not row["unanswered"]}
+
+
+def _slice(cell: Measured, wording: str) -> pd.DataFrame:
+    asked = findable(cell.questions)
+    return worded(asked, wording) if wording else asked
+
+
+def _begins(asked: pd.DataFrame) -> Figure:
+    if BEGINS not in asked:
+        return Null("the task does not ask how an answer begins")
+    return interval(asked, BEGINS)
+
+
+def _evidence(asked: pd.DataFrame) -> Figure:
+    if not asked["offered"].any():
+        return Null(NO_PASSAGE)
+    return interval(asked, "scores.evidence_in_context")
+
+
+def _lift(cell: Measured, controls: Mapping[str, Measured], wording: str) -> float | Null:
+    """Return (score - closed book) / (oracle - closed book) on one slice."""
+    if cell.choice("control") != "none":
+        return Null("a control is an end of the scale")
+    if "closed_book" not in controls or "oracle" not in controls:
+        return Null("no finished run of both controls")
+    scores = []
+    for source in (cell, controls["closed_book"], controls["oracle"]):
+        score = interval(_slice(source, wording), SCORE)
+        if isinstance(score, Null):
+            return score
+        scores.append(score.mean)
+    own, closed, oracle = scores
+    if oracle - closed < LEAST_SPAN:
+        return Null(f"this reader cannot do this: oracle {oracle:.2f}, closed book {closed:.2f}")
+    return (own - closed) / (oracle - closed)

@@ -1,0 +1,203 @@
+"""The page of an experiment of several tables: memories by tasks, then each task by itself, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from memory_bench.metrics import RETRIEVAL_BUDGETS
+from memory_bench.reporting.figures import Null
+from memory_bench.reporting.numbers import Notes, alone, named
+from memory_bench.reporting.table import MOVES, Row, Table
+from memory_bench.statistics import Difference
+
+ANSWERS = {
+    "exact match": ("score", ""),
+    "in the event's wording": ("score_event", ""),
+    "reworded": ("score_reworded", ""),
+    "begins with the value": ("begins", ""),
+    "nothing to find": ("absent", ""),
+    "lift": ("lift", ""),
+    "against the best": ("against", ""),
+    "McNemar p": ("p", "p"),
+    "would show from": ("detectable", ""),
+}
+RETRIEVAL = {
+    "hit@1": ("hit", ""),
+    "stale@1": ("stale", ""),
+    "ghosts": ("ghosts", ""),
+    **{f"evidence@{budget}": (f"evidence_{budget}", "") for budget in RETRIEVAL_BUDGETS},
+}
+COSTS = {
+    "context used, tokens": ("context_tokens", "count"),
+    "write, s an episode": ("write_seconds", "s"),
+    "embed, s an episode": ("embed_seconds", "s"),
+    "read, ms": ("read_seconds", "ms"),
+    "embed, ms": ("query_embed_seconds", "ms"),
+    "generate, ms": ("generate_seconds", "ms"),
+    "a question in all, ms": ("question_seconds", "ms"),
+    "size, bytes": ("size_bytes", "count"),
+}
+
+
+class Page:
+    """The tables of the page, each as Markdown. Reasons of nulls are numbered in the order in which they are shown."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self.tables = tables
+        self.titles = titles(tables)
+        self.notes = Notes()
+
+    @property
+    def names(self) -> list[str]:
+        """Return the memories and controls that have a row of their own, controls last."""
+        rows = [row for table in self.tables for row in table.answers]
+        return list(dict.fromkeys(row.name for row in sorted(rows, key=lambda row: row.control)))
+
+    @property
+    def memories(self) -> int:
+        return len({row.name for table in self.tables for row in table.rows if not row.control})
+
+    @property
+    def readers(self) -> str:
+        return ", ".join(dict.fromkeys(f"`{table.config['choices']['reader']}`" for table in self.tables))
+
+    @property
+    def family(self) -> int:
+        """Return how many comparisons the report makes."""
+        rows = [row for table in self.tables for row in table.answers]
+        return sum(isinstance(row.figures["against"], Difference) for row in rows)
+
+    def tasks(self) -> str:
+        heads = ["task", "questions", "episodes", "something to find", "in the event's wording", "reworded"]
+        rows = [
+            [
+                title, table.questions, table.episodes, table.findable,
+                *([table.event, table.reworded] if _is_worded(table) else ["not told apart"] * 2),
+                table.questions - table.findable,
+            ]
+            for title, table in self.sections()
+        ]  # fmt: skip
+        return _grid([*heads, "nothing to find"], rows)
+
+    def sections(self) -> Iterator[tuple[str, Table]]:
+        """Yield the tables in which anything was measured, with their titles."""
+        yield from ((title, table) for title, table in zip(self.titles, self.tables, strict=True) if table.questions)
+
+    def matrix(self) -> str:
+        """Return memories by tasks: exact match, the best in bold, its ties called so."""
+        rows = [[self._name_of(name), *(self._cell(table, name) for table in self.tables)] for name in self.names]
+        return _grid(["memory", *self.titles], rows)
+
+    def answers(self, table: Table) -> str:
+        wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
+        wanted = {name.replace("the best", table.best or "the best"): key for name, key in wanted.items()}
+        return self._figures(table.answers, wanted)
+
+    def answers_by_kind(self, table: Table) -> str:
+        return self._by_kind(table, table.answers, place=0)
+
+    def retrieval(self, table: Table) -> str:
+        return self._figures(_bringing(table), RETRIEVAL)
+
+    def retrieval_by_kind(self, table: Table) -> str:
+        return self._by_kind(table, _bringing(table), place=1)
+
+    def silent(self, table: Table) -> list[str]:
+        """Return what was measured and has no retrieval figures."""
+        return [named(row) for row in table.answers if row.reason is None and not row.brings]
+
+    def costs(self, table: Table) -> str:
+        rows = [
+            [alone(row), row.budget_tokens or "window", *self._shown(row, COSTS)]
+            for row in table.rows
+            if row.reason is None
+        ]
+        return _grid(["memory", "budget, tokens", *COSTS], rows)
+
+    def asked(self, table: Table) -> str:
+        """Return how many questions share what was spent on an episode."""
+        return f"{table.questions / max(1, table.episodes):.3g}"
+
+    def missing(self) -> dict[str, list[str]]:
+        """Return reason -> the cells that were not measured for it."""
+        found: dict[str, list[str]] = {}
+        for title, table in zip(self.titles, self.tables, strict=True):
+            for row in table.rows:
+                if row.reason is not None:
+                    found.setdefault(row.reason, []).append(f"{alone(row)} on {title}")
+        return found
+
+    def texts(self) -> dict[str, str]:
+        """Return what each memory and control says it is."""
+        rows = [row for table in self.tables for row in table.rows]
+        return {alone(row): row.text for row in sorted(rows, key=lambda row: row.control)}
+
+    def _name_of(self, name: str) -> str:
+        return next(named(row) for table in self.tables for row in table.answers if row.name == name)
+
+    def _cell(self, table: Table, name: str) -> str:
+        row = next((row for row in table.answers if row.name == name), None)
+        if row is None:
+            return self.notes.show(Null("no part of this experiment"))
+        score, against = self.notes.show(row.figures["score"]), row.figures["against"]
+        if row.name == table.best:
+            return f"**{score}**"
+        return f"{score}, tie" if isinstance(against, Difference) and against.tie else score
+
+    def _by_kind(self, table: Table, rows: Iterable[Row], *, place: int) -> str:
+        heads = ["memory", *(f"{kind} ({count})" for kind, count in table.kinds.items())]
+        shown = [
+            [named(row), *(self.notes.show(row.kinds[kind][place]) for kind in table.kinds)]
+            for row in rows
+            if row.reason is None
+        ]
+        return _grid(heads, shown)
+
+    def _figures(self, rows: Iterable[Row], wanted: Mapping[str, tuple[str, str]]) -> str:
+        shown = [[named(row), *self._shown(row, wanted)] for row in rows if row.reason is None]
+        return _grid(["memory", *wanted], shown)
+
+    def _shown(self, row: Row, wanted: Mapping[str, tuple[str, str]]) -> list[str]:
+        return [self.notes.show(row.figures[key], unit=unit) for key, unit in wanted.values()]
+
+
+def titles(tables: Sequence[Table]) -> list[str]:
+    """Return what tells each table from the others: its task, and the options in which tables of that task differ."""
+    options = [_flat({key: value for key, value in table.config.items() if key not in MOVES}) for table in tables]
+    return [", ".join([own["choices.task"], *_apart(own, options)]) for own in options]
+
+
+def _apart(own: Mapping[str, Any], options: Sequence[Mapping[str, Any]]) -> list[str]:
+    same_task = [other for other in options if other["choices.task"] == own["choices.task"]]
+    keys = [key for key in own if key.rpartition(".")[2] not in MOVES and len({str(o.get(key)) for o in same_task}) > 1]
+    return [f"{key.rpartition('.')[2]} {own[key]}" for key in keys]
+
+
+def _flat(options: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
+def _left_out(table: Table) -> set[str]:
+    """Return the columns that the task has nothing for."""
+    measured = [row for row in table.rows if row.reason is None]
+    empty = set() if _is_worded(table) else {"in the event's wording", "reworded"}
+    if all(isinstance(row.figures["begins"], Null) for row in measured):
+        empty.add("begins with the value")
+    return empty if table.questions > table.findable else empty | {"nothing to find"}
+
+
+def _is_worded(table: Table) -> bool:
+    return table.event + table.reworded > 0
+
+
+def _bringing(table: Table) -> list[Row]:
+    return [row for row in table.answers if row.brings]
+
+
+def _grid(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [heads, [":--", *["--:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,0 +1,60 @@
+"""What remembering and answering cost: medians, over questions or over episodes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from memory_bench.reporting.cells import Measured
+from memory_bench.reporting.figures import Figure, Null, median
+
+SOURCES = {
+    "context_tokens": "costs.context_tokens",
+    "write_seconds": "episode.write_seconds",
+    "embed_seconds": "episode.embed_seconds",
+    "read_seconds": "costs.read_seconds",
+    "query_embed_seconds": "costs.embed_seconds",
+    "generate_seconds": "costs.generate_seconds",
+    "size_bytes": "episode.size_bytes",
+}
+FIGURES = (*SOURCES, "question_seconds")
+NOT_MEASURED = {
+    "episode.write_seconds": "nothing is written",
+    "episode.size_bytes": "nothing is written",
+    "costs.read_seconds": "the memory is not asked",
+}
+NOT_EMBEDDED = dict.fromkeys(("episode.embed_seconds", "costs.embed_seconds"), "it uses no embedder")
+
+
+def figures(cell: Measured) -> dict[str, Figure]:
+    """Return the costs of one measured cell."""
+    episodes = cell.questions.drop_duplicates("episode")
+    embeds = cell.config["choices"]["embedder"] is not None
+    missing = NOT_MEASURED if embeds else NOT_MEASURED | NOT_EMBEDDED
+    found = {
+        name: median(episodes if column.startswith("episode.") else cell.questions, column, missing)
+        for name, column in SOURCES.items()
+    }
+    return {**found, "question_seconds": _altogether(cell.questions, embeds=embeds)}
+
+
+def _altogether(questions: pd.DataFrame, *, embeds: bool) -> float | Null:
+    """Return the median of all seconds of a question: its own, and its share of what writing its episode took."""
+    own = ["costs.read_seconds", "costs.generate_seconds", *(["costs.embed_seconds"] if embeds else [])]
+    shared = ["episode.write_seconds", *(["episode.embed_seconds"] if embeds else [])]
+    written = {"costs.read_seconds", "episode.write_seconds"}  # null in a control, which does neither
+    if lost := [column for column in (*own, *shared) if column not in written and not _is_measured(questions, column)]:
+        return Null(f"not measured: {lost[0]}")
+    share = 1 / questions.groupby("episode")["question"].transform("count")
+    seconds = sum(_filled(questions, column) for column in own) + share * sum(
+        _filled(questions, column) for column in shared
+    )
+    return float(seconds[questions["answer"].notna()].median())
+
+
+def _is_measured(questions: pd.DataFrame, column: str) -> bool:
+    return column in questions and bool(questions[column].notna().any())
+
+
+def _filled(questions: pd.DataFrame, column: str) -> pd.Series[float]:
+    absent = pd.Series(0.0, index=questions.index)
+    return questions[column].astype(float).fillna(0.0) if column in questions else absent

@@ -1,0 +1,79 @@
+"""One figure at a time: a mean with its interval, a difference, a median, or null with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+import pandas as pd
+
+from memory_bench.statistics import Difference, Interval, clustered_interval
+from memory_bench.types import UNKNOWN
+
+SCORE = "scores.exact_match"
+NO_PASSAGE = "it never returned a passage: it does not work through the context"
+
+
+@dataclass(frozen=True)
+class Null:
+    """No figure, and why."""
+
+    reason: str
+
+
+Figure: TypeAlias = Interval | Difference | float | Null
+
+
+def findable(questions: pd.DataFrame) -> pd.DataFrame:
+    """Return the questions that have something to find."""
+    return questions[_has_answer(questions)]
+
+
+def absent(questions: pd.DataFrame) -> pd.DataFrame:
+    """Return the questions that have nothing to find."""
+    return questions[~_has_answer(questions)]
+
+
+def worded(questions: pd.DataFrame, wording: str) -> pd.DataFrame:
+    """Return the questions asked in one of two wordings: `event` or `reworded`."""
+    return tagged(questions, "wording", wording)
+
+
+def tagged(questions: pd.DataFrame, tag: str, value: str) -> pd.DataFrame:
+    """Return the questions with this tag: none where the task does not tag its questions so."""
+    if f"tags.{tag}" not in questions:
+        return questions.head(0)
+    return questions[questions[f"tags.{tag}"] == value]
+
+
+def interval(questions: pd.DataFrame, column: str) -> Interval | Null:
+    """Return the mean of a score over these questions; null where one of them was not answered."""
+    if (reason := unanswered(questions)) is not None:
+        return reason
+    return _interval(tuple(questions[column].astype(float)), tuple(questions["episode"]))
+
+
+@cache  # a bootstrap takes 40 ms, and twins share every score
+def _interval(values: tuple[float, ...], episodes: tuple[str, ...]) -> Interval:
+    return clustered_interval(values, episodes)
+
+
+def unanswered(questions: pd.DataFrame) -> Null | None:
+    """Return why these questions have no score, where one of them has no answer or there are none."""
+    if not len(questions):
+        return Null("no such question in this task")
+    if count := int(questions["answer"].isna().sum()):
+        return Null(f"{questions['unanswered'].dropna().iloc[0]}: {count} of {len(questions)} questions")
+    return None
+
+
+def median(rows: pd.DataFrame, column: str, missing: Mapping[str, str]) -> float | Null:
+    """Return the median of a column; where nothing was measured, null with what `missing` says of the column."""
+    values = rows[column].dropna().astype(float) if column in rows else pd.Series(dtype=float)
+    return float(values.median()) if len(values) else Null(missing.get(column, "not measured"))
+
+
+def _has_answer(questions: pd.DataFrame) -> pd.Series[bool]:
+    return questions["gold"].map(lambda gold: tuple(gold) != (UNKNOWN,)).astype(bool)

@@ -1,0 +1,57 @@
+"""How a figure is printed, with a footnote for every null, and how a row is called."""
+
+from __future__ import annotations
+
+from memory_bench.reporting.figures import Figure, Null
+from memory_bench.reporting.table import Row
+from memory_bench.statistics import Difference, Interval
+
+SHORTEST = 0.001  # what is printed of a shorter time, or a smaller p, is that it is smaller
+
+
+class Notes:
+    """Prints figures, and numbers the reasons of nulls as they come."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, int] = {}
+
+    def show(self, figure: Figure, *, unit: str = "") -> str:
+        match figure:
+            case Null(reason):
+                return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
+            case Interval():
+                return f"{figure.mean:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+            case Difference(interval):
+                tie = ", tie" if figure.tie else ""
+                return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]{tie}"
+            case _:
+                return _number(figure, unit)
+
+
+def _number(value: float, unit: str) -> str:
+    match unit:
+        case "count":
+            return f"{value:,.0f}"
+        case "ms":
+            value *= 1e3
+        case "p":
+            return f"< {SHORTEST}" if value < SHORTEST else f"{value:.3f}"
+        case "":
+            return f"{value:.2f}"
+    if 0 < value < SHORTEST:
+        return f"< {SHORTEST}"
+    return f"{value:.3f}" if value < 1 else f"{value:,.1f}"
+
+
+def named(row: Row) -> str:
+    """Return what a row is called: with its twins, and in front of them what their texts have in common."""
+    if not row.twins:
+        return alone(row)
+    sorts = {text.partition(":")[0].lower() for text in (row.text, *row.twins.values())}
+    memories = ", ".join(f"`{name}`" for name in (row.name, *row.twins))
+    return f"{sorts.pop()}: {memories}" if len(sorts) == 1 else memories
+
+
+def alone(row: Row) -> str:
+    """Return what a row is called by itself: controls are set apart."""
+    return f"*{row.name}*" if row.control else f"`{row.name}`"

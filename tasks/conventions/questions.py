@@ -1,0 +1,125 @@
+"""Questions: a real line of a held-out file with its answer masked, below the lines before it.
+
+    line     skipna: ___ = True,
+    cloze    def sum(              <- context: wherever the answer stands in it, it is masked too
+                 self,
+                 skipna:           <- the line up to its mask
+    choices  bool (the rule), str (the prior), int | None, Axes (of other rules)
+
+Where the name that is asked about stands behind the mask (`from ___ import lib`), the masked line comes first, as a
+comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import dedent
+from types import MappingProxyType
+from typing import Final
+
+from numpy.random import Generator
+
+from memory_bench.metrics import holds
+from tasks.conventions.occurrences import Occurrence, cut
+from tasks.conventions.rules import Rule, same
+
+MASK: Final = "___"
+CHOICES: Final = 4
+SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "home": "Which module is {subject} imported from?",
+        "annotation": "Which annotation has the parameter {subject}?",
+        "default": "Which default has the parameter {subject}?",
+        "alias": "Which name is given to what comes by {subject}?",
+        "returns": "What is {subject} annotated to return?",
+    }
+)
+ENDS = frozenset(",=:;#")  # what ends an expression that stands in brackets or at the end of a line
+WORD = re.compile(r"[\w.]*")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question says: `text` to a memory, `cloze` to a reader that completes. Neither holds the answer."""
+
+    text: str
+    cloze: str
+
+
+def ask(rule: Rule, place: Occurrence, *, context_lines: int) -> Asked | None:
+    """Return the question about a held-out place; None where it cannot be asked there without giving it away."""
+    cut_line = line_around(place)
+    if cut_line is None:
+        return None
+    before, after = (mask(part, rule.value) for part in cut_line)
+    line = f"{before}{MASK}{after}".strip()
+    lines = place.source.lines[max(0, context_start(place) - context_lines) : context_start(place)]
+    context = [mask(one.rstrip(), rule.value) for one in lines]
+    if not holds(before, rule.subject):
+        context.append(f"# {line}")
+    cloze = f"# {place.source.path}\n" + dedent("\n".join([*context, before])).rstrip()
+    text = f"{SENTENCES[rule.kind].format(subject=rule.subject)} {place.source.path}: {line}"
+    if not holds(line, rule.subject) or holds(f"{text}\n{cloze}", rule.value):
+        return None
+    return Asked(text, cloze)
+
+
+def line_around(place: Occurrence) -> tuple[str, str] | None:
+    """Return what stands before and behind the answer in its line; an import is reduced to what is asked about."""
+    if place.kind == "home":
+        return "from ", f" import {place.subject}"
+    if place.kind == "alias":
+        return f"{place.subject} as ", ""
+    if place.span is None:
+        return None
+    line = place.source.lines[place.span.line]
+    return cut(line, 0, place.span.start), cut(line, place.span.end, None)
+
+
+def context_start(place: Occurrence) -> int:
+    """Return the line at which the context ends."""
+    return place.span.line if place.span else place.first
+
+
+def mask(text: str, answer: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(answer)}(?!\w)", MASK, text)
+
+
+def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> tuple[str, ...]:
+    """Return the answer, what is said elsewhere, and answers to other rules of the kind, in random order."""
+    others = [other.value for other in rules if other.kind == rule.kind]
+    candidates = [rule.value, rule.prior, *rule.elsewhere[:1], *(others[at] for at in rng.permutation(len(others)))]
+    different: list[str] = []
+    for one in candidates:
+        if one and not any(same(one, other) for other in different):
+            different.append(one)
+    offered = different[:CHOICES]
+    return tuple(offered[at] for at in rng.permutation(len(offered)))
+
+
+def completed(kind: str, answer: str) -> str:
+    """Return what of a completion stands in place of the mask: what follows it in the line is not asked for."""
+    text = answer.strip().strip("`").strip()
+    if kind in ("home", "alias"):
+        found = WORD.match(text)
+        return found[0] if found else ""
+    return "".join(expression(text)).strip()
+
+
+def expression(text: str) -> Iterator[str]:
+    """Yield the characters of a text up to where an expression ends: outside of its own brackets and quotes."""
+    depth, quote = 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        if depth < 0 or (depth == 0 and not quote and character in ENDS):
+            return
+        yield character

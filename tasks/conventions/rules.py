@@ -1,0 +1,146 @@
+"""Rules: what nearly all places of a package say of a name, and what other packages would have led one to expect.
+
+lib is imported from pandas._libs      80 of 80 places in the seen files      others: from the package itself
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from memory_bench.metrics import holds
+from tasks.conventions.occurrences import FINDERS, Occurrence, occurrences
+from tasks.conventions.sources import digest, read_package
+
+LEAST_SUPPORT = 8  # places in seen files
+LEAST_FILES = 3
+LEAST_CONFIDENCE = 0.9
+PACKAGE = ""  # the scope of a rule that holds everywhere
+PRIOR_PACKAGES: Final = ("hydra", "jinja2", "numpy", "omegaconf", "packaging", "rich", "yaml")  # our own dependencies
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`seen` places follow it in files that memories may be told of, `held_out` places in the others; `broken` places
+    of the others do not. `prior` is what other packages say, `elsewhere` what other folders of this one say most."""
+
+    kind: str
+    subject: str
+    scope: str
+    value: str
+    seen: tuple[Occurrence, ...]
+    held_out: tuple[Occurrence, ...]
+    broken: int
+    prior: str
+    elsewhere: tuple[str, ...]
+
+    @property
+    def is_discriminating(self) -> bool:
+        """Whether somebody who knows other packages only would get it wrong."""
+        return not same(self.value, self.prior)
+
+
+@dataclass(frozen=True)
+class Mined:
+    """The rules of a package, and the digest of every collection of files that was read."""
+
+    package: str
+    rules: tuple[Rule, ...]
+    identity: Mapping[str, str]
+
+
+@cache
+def mine(package: str) -> Mined:
+    """Return the rules of an installed package. Raises BadInput where it is none or has no sources."""
+    sources = read_package(package)
+    others = {name: read_package(name) for name in PRIOR_PACKAGES if name != package}
+    prior = Prior(package, (one for files in others.values() for source in files for one in occurrences(source)))
+    found = [one for source in sources for one in occurrences(source)]
+    identity = {f"package/{package}": digest(sources)} | {
+        f"prior/{name}": digest(read) for name, read in others.items()
+    }
+    return Mined(package, tuple(rules(found, prior)), identity)
+
+
+class Prior:
+    """What other packages say of a name; of one that they do not know, what is most usual."""
+
+    def __init__(self, package: str, found: Iterable[Occurrence]) -> None:
+        self.package = package
+        self.said: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self.usual: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for one in found:
+            if one.kind == "home" and one.value.startswith("."):
+                continue  # a module within another package: no name that anybody else could import from
+            self.said[one.kind, one.subject][one.value] += 1
+            self.usual[one.kind][one.value] += 1
+
+    def __call__(self, kind: str, subject: str) -> str:
+        said = most_common(self.said.get((kind, subject), Counter()))
+        if kind == "alias":
+            return said or subject.replace(" ", ".").rpartition(".")[2]  # no alias: the name itself
+        if kind == "home":
+            return said or self.package  # from the top: what packages are made for
+        return said or most_common(self.usual[kind])
+
+
+def rules(found: Sequence[Occurrence], prior: Prior) -> Iterator[Rule]:
+    """Yield the rules of all kinds: of the package where one holds there, else of the folders in which one holds."""
+    subjects: defaultdict[tuple[str, str], list[Occurrence]] = defaultdict(list)
+    for one in found:
+        subjects[one.kind, one.subject].append(one)
+    for places in subjects.values():
+        folders: defaultdict[str, list[Occurrence]] = defaultdict(list)
+        for one in places:
+            folders[one.source.folder].append(one)
+        everywhere = rule(PACKAGE, places, prior, ())
+        if everywhere:
+            yield everywhere
+            continue
+        said = {folder: dominant(inside) for folder, inside in sorted(folders.items())}
+        for folder, inside in sorted(folders.items()):
+            elsewhere = [value for other, value in said.items() if other != folder and value]
+            if scoped := rule(folder, inside, prior, elsewhere):
+                yield scoped
+
+
+def rule(scope: str, places: Sequence[Occurrence], prior: Prior, elsewhere: Sequence[str]) -> Rule | None:
+    """Return what the seen ones of these places agree on, None where that is nothing."""
+    seen = [one for one in places if one.source.is_seen]
+    value = dominant(seen)
+    support = [one for one in seen if one.value == value]
+    subject = places[0].subject
+    if (
+        len(support) < LEAST_SUPPORT
+        or len({one.source.path for one in support}) < LEAST_FILES
+        or len(support) < LEAST_CONFIDENCE * len(seen)
+        or not value
+        or holds(subject, value)  # it would be masked wherever it stands
+    ):
+        return None
+    held_out = [one for one in places if not one.source.is_seen]
+    kept = tuple(one for one in held_out if one.value == value)
+    kind = places[0].kind
+    others = tuple(dict.fromkeys(other for other in elsewhere if not same(other, value)))
+    broken = len(held_out) - len(kept)
+    return Rule(kind, subject, scope, value, tuple(support), kept, broken, prior(kind, subject), others)
+
+
+def dominant(places: Sequence[Occurrence]) -> str:
+    return most_common(Counter(one.value for one in places if one.source.is_seen))
+
+
+def most_common(counts: Counter[str]) -> str:
+    """Return the value that was counted most, of equals the first in the alphabet; "" where there is none."""
+    return min(counts, key=lambda value: (-counts[value], value), default="")
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two spellings are one expression: quotes are not what is asked for."""
+    return one.replace("'", '"') == other.replace("'", '"')
+
+
+KINDS: Final = tuple(FINDERS)

@@ -1,0 +1,183 @@
+"""The task: options checked, rules mined, episodes drawn one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from numpy.random import PCG64, Generator, SeedSequence
+
+from memory_bench.errors import BadInput
+from memory_bench.metrics import begins_with, exact_match
+from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
+from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
+from memory_bench.types import Episode, Event, Query, Question
+from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError
+from tasks.conventions.questions import Asked, ask, choices, completed
+from tasks.conventions.rules import KINDS, PACKAGE, Rule, mine
+
+DRAWS = 100  # of one episode, before it is said that it cannot be had
+FORMS = ("choices", "completion")
+
+
+class Conventions:
+    """Rules of a package, told by example. Options and their defaults: conf/task/conventions.yaml.
+
+    package         an installed package, by its import name
+    kinds           which, see tasks.conventions; every rule of these is asked for equally often
+    rules           that an episode tells of, by showing them
+    shown           the chunks that show each of them, every one from a file of its own
+    chunk_tokens    the most that a chunk holds
+    episodes        each with rules of its own
+    questions       an episode: of so many of its rules
+    context_lines   of the held-out file, before the line with the mask
+    answer          choices: the likeliest of four; completion: what the reader writes in place of the mask
+    tokenizer       a file of the library `tokenizers`; null is the bundled reader's
+
+    Raises BadInput for every wrong value, and where the package has too few rules for what is asked for.
+    """
+
+    version = "1"
+
+    def __init__(
+        self,
+        *,
+        package: str,
+        kinds: Sequence[str],
+        rules: int,
+        shown: int,
+        chunk_tokens: int,
+        episodes: int,
+        questions: int,
+        context_lines: int,
+        answer: str,
+        tokenizer: str | None,
+    ) -> None:
+        check_choices("kinds", kinds, KINDS)
+        check_whole("rules", rules, least=1)
+        check_whole("shown", shown, least=1)
+        check_whole("chunk_tokens", chunk_tokens, least=32)
+        check_whole("episodes", episodes, least=1)
+        check_whole("questions", questions, least=1)
+        check_whole("context_lines", context_lines, least=0)
+        check_path("tokenizer", tokenizer)
+        if answer not in FORMS:
+            raise BadInput(f"task.answer={answer}: expected one of {', '.join(FORMS)}")
+        if questions > rules:
+            raise BadInput(f"task.questions={questions}: an episode tells of task.rules={rules} only; raise that")
+        self.per_episode = rules
+        self.shown = shown
+        self.number = episodes
+        self.questions = questions
+        self.context_lines = context_lines
+        self.answer = answer
+        self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
+        self.tokenizer = read_tokenizer(self.tokenizer_path)
+        self.cutter = Cutter(chunk_tokens, self.tokenizer)
+        self.mined = mine(package)
+        self.rules = [rule for rule in self.mined.rules if rule.kind in kinds]
+        self.pool = [(rule, lines) for rule in self.rules if (lines := self.lines_of(rule))]
+        self.check_that_it_fits()
+
+    def lines_of(self, rule: Rule) -> list[Asked]:
+        """Return the questions of a rule that can be asked: none where others have it too, or it cannot be shown."""
+        if not rule.is_discriminating or not self.cutter.can_show(rule, times=self.shown):
+            return []
+        asked = (ask(rule, place, context_lines=self.context_lines) for place in rule.held_out)
+        return [one for one in asked if one]
+
+    def check_that_it_fits(self) -> None:
+        if len(self.pool) < self.per_episode:
+            raise BadInput(
+                f"task.package={self.mined.package}: {len(self.pool)} rules that others have not can be shown and "
+                f"asked for, task.rules={self.per_episode} are needed; lower task.rules or name a larger package"
+            )
+        self.episode(0, 0)
+
+    def identity(self) -> Mapping[str, str]:
+        """Return one sha256 for every package that was read (over names and digests of its files), and the versions."""
+        return {
+            **self.mined.identity,
+            "tokenizer": hashlib.sha256(self.tokenizer_path.read_bytes()).hexdigest(),
+            "python": platform.python_version(),
+        }
+
+    def episodes(self, seed: int) -> Iterator[Episode]:
+        """Yield one episode after the other; each depends on the seed and its number only."""
+        check_seed(seed)
+        return (self.episode(seed, number) for number in range(self.number))
+
+    def episode(self, seed: int, number: int) -> Episode:
+        """Draw until every rule can be shown beside the others. Raises BadInput where that does not happen."""
+        rng = Generator(PCG64(SeedSequence([seed, number])))
+        asked = self.deal(seed, number)
+        for _ in range(DRAWS):
+            try:
+                return self.draw(f"conventions-{seed}-{number:04d}", asked, rng)
+            except TooFewPlacesError as error:
+                reason = error
+        raise BadInput(
+            f"task.rules={self.per_episode} task.shown={self.shown}: no room to show {reason} so often beside the "
+            f"others; lower one of them, or task.chunk_tokens"
+        )
+
+    def deal(self, seed: int, number: int) -> list[int]:
+        """Return the rules that an episode asks for, as places in the pool: each once before any comes again."""
+        lap, place = divmod(number, len(self.pool) // self.questions)
+        order = Generator(PCG64(SeedSequence([seed, lap, 1]))).permutation(len(self.pool))
+        return [int(at) for at in order[place * self.questions :][: self.questions]]
+
+    def draw(self, name: str, asked: Sequence[int], rng: Generator) -> Episode:
+        """Return the chunks of all rules in random order, then the questions. Ids are random bytes."""
+        others = [int(at) for at in rng.permutation(len(self.pool)) if at not in asked]
+        drawn = [self.pool[at][0] for at in [*asked, *others][: self.per_episode]]
+        told: list[Chunk] = []
+        for at, rule in enumerate(drawn):
+            # what is asked for is shown by its own chunks only: as often as everything else
+            hidden = [other for other in drawn[: self.questions] if other is not drawn[at]]
+            told += self.cutter.show(rule, self.shown, told, hidden, rng)
+        chunks = [told[at] for at in rng.permutation(len(told))]
+        ids = [rng.bytes(8).hex() for _ in chunks]
+        events = [
+            Event(id, chunk.text, scope=chunk.source.folder, time=float(at))
+            for at, (id, chunk) in enumerate(zip(ids, chunks, strict=True))
+        ]
+        questions = [
+            self.question(f"{name}-q{turn}", at, dict(zip(events, chunks, strict=True)), rng)
+            for turn, at in enumerate(asked)
+        ]
+        return Episode(name, (*events, *questions))
+
+    def question(self, id: str, at: int, told: Mapping[Event, Chunk], rng: Generator) -> Question:
+        rule, lines = self.pool[at]
+        asked = lines[rng.integers(len(lines))]
+        evidence = [event for event, chunk in told.items() if chunk.shows(rule)]
+        offered = choices(rule, self.rules, rng)
+        covered = any(covers(event.text, asked.cloze, rule.value, self.tokenizer) for event in evidence)
+        return Question(
+            id,
+            Query(asked.text, scope=rule.scope, time=float(len(told))),
+            asked.cloze,
+            answers=(rule.value,),
+            evidence=frozenset(event.id for event in evidence),
+            choices=offered if self.answer == "choices" else (),
+            tags={
+                "kind": rule.kind,
+                "ngram_covered": "yes" if covered else "no",
+                "scope": "package" if rule.scope == PACKAGE else "folder",
+                "answer": self.answer,
+                "choices": str(len(offered)),
+                "prior": rule.prior,
+                "subject": rule.subject,
+            },
+        )
+
+    def score(self, question: Question, answer: str) -> dict[str, float]:
+        """Return exact_match: 1 where what stands in place of the mask is the rule's answer; and begins_with: 1 where
+        that comes first, whatever follows it in the line."""
+        return {
+            "exact_match": exact_match(completed(question.tags["kind"], answer), question.answers),
+            "begins_with": begins_with(answer, question.answers),
+        }
