@@ -32,9 +32,9 @@ class Engram:
 
     def __init__(self, *, steps: int, rate: float, recency: float) -> None:
         if steps < 1:
-            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=16")
+            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=24")
         if rate <= 0:
-            raise BadInput(f"memory.rate={rate}: expected a number > 0, such as memory.rate=0.6")
+            raise BadInput(f"memory.rate={rate}: expected a number > 0, such as memory.rate=0.4")
         if not 0 <= recency < 1:
             raise BadInput(f"memory.recency={recency}: expected a number in [0, 1), such as memory.recency=0.5")
         self.steps = steps

@@ -24,6 +24,7 @@ WORDINGS = {
     "event, unseen": (replace(PLAIN, reworded=0.0), True),
     "reworded, trained": (replace(PLAIN, reworded=1.0), False),
     "reworded, unseen": (replace(PLAIN, reworded=1.0), True),
+    "unknown, trained": (replace(PLAIN, reworded=0.5, unknown=1.0), False),
     "unknown, unseen": (replace(PLAIN, reworded=0.5, unknown=1.0), True),
     "updated, unseen": (replace(PLAIN, reworded=0.5, updated=1.0), True),
 }
