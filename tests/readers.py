@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adapters.engram.slot import EngramSlot
+from adapters.engram.slot import EngramSlot, EngramTable
 from memory_bench.readers import checkpoint
 from memory_bench.readers.model import Shape, Slot, TinyModel
 from memory_bench.readers.tiny import TinyReader
@@ -47,6 +47,15 @@ def random_slot(**changes: Any) -> EngramSlot:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return EngramSlot(**{**SLOT, **changes})
+
+
+def filled_table(slot: EngramSlot, *, seed: int = 0) -> EngramTable:
+    """Return a table with something in every row."""
+    table = EngramTable(slot, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(seed)
+    for rows_RC in table.rows.values():
+        rows_RC += torch.randn(rows_RC.shape, generator=generator)
+    return table
 
 
 def copier() -> TinyModel:

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from adapters.engram.slot import EngramTable
 from memory_bench.readers.model import NEVER, Past, Pointer, Shape, TinyModel, line_starts
-from tests.readers import log_probs, random_model, random_slot
+from tests.readers import filled_table, log_probs, random_model, random_slot
 
 VOCABULARY, NEW = 8, 0
 ROUNDING = 2e-5
@@ -109,10 +108,7 @@ def test_first_and_second_derivatives_are_finite(model: TinyModel) -> None:
 def test_read_in_parts_a_text_leaves_what_it_leaves_in_one(with_slot: bool, sizes: list[int], seed: int) -> None:
     model = random_model(slot=random_slot() if with_slot else None)
     tokens_BT = torch.randint(300, (2, sum(sizes)), generator=torch.Generator().manual_seed(seed))
-    table = EngramTable(random_slot(), torch.device("cpu")) if with_slot else None
-    if table is not None:
-        for rows_RC in table.rows.values():
-            rows_RC += torch.randn(rows_RC.shape, generator=torch.Generator().manual_seed(1))
+    table = filled_table(random_slot()) if with_slot else None
     whole_BTD = model(tokens_BT, table)
     past = Past()
     parts = [model(part_BT, table, past) for part_BT in tokens_BT.split(sizes, dim=1)]
