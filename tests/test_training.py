@@ -259,7 +259,7 @@ def test_each_part_of_a_training_draws_from_its_own_mix() -> None:
 
 def test_parts_that_do_not_add_up_are_refused_before_anything_is_read(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "train.mixes=[[7,{}]]"]) == 2
-    assert "train.mixes last 7 steps and train.reading.pieces 8000: make them equal" in capfd.readouterr().err
+    assert "train.mixes last 7 steps and train.reading.pieces 10000: make them equal" in capfd.readouterr().err
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:
