@@ -34,7 +34,7 @@ def test_every_figure_is_a_png_and_an_svg_with_the_names_of_what_it_shows(tmp_pa
     assert [path.name for path in paths] == [f"{name}.{form}" for name in plots.drawn(found) for form in ("png", "svg")]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths if path.suffix == ".png")
     seconds = texts(tmp_path / "x/seconds.svg")
-    assert {"t", "u", "flat", "graph", "none", "oracle", "closed_book", "a question in all, s"} <= set(seconds)
+    assert {"t", "u", "flat", "graph", "none", "oracle", "closed_book", "seconds a question in all"} <= set(seconds)
     assert "flat, graph" in texts(tmp_path / "x/tokens.svg")  # they share their answers, and what was in the prompt
     assert "none" not in texts(tmp_path / "x/evidence.svg")  # it brings none
     assert {"256", "4,096"} <= set(texts(tmp_path / "x/evidence.svg"))
