@@ -270,7 +270,7 @@ def test_a_completion_has_no_choices_and_is_judged_up_to_the_end_of_the_expressi
     assert not any(question.choices for question in found)
     for question in found:
         rest = {"home": " import x", "alias": "  # note", "returns": ":"}.get(question.tags["kind"], ", y: int = 3):")
-        assert task.score(question, f" {question.answers[0]}{rest}") == {"exact_match": 1.0, "begins_with": 1.0}
+        assert task.score(question, f" {question.answers[0]}{rest}") == {"exact_match": 1.0}
         assert task.score(question, f" {question.answers[0]}x{rest}")["exact_match"] == 0.0
 
 

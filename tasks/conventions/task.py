@@ -13,7 +13,7 @@ from pathlib import Path
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.errors import BadInput
-from memory_bench.metrics import begins_with, exact_match
+from memory_bench.metrics import exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
@@ -235,9 +235,5 @@ class Conventions:
         )
 
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where what stands in place of the mask is the rule's answer; and begins_with: 1 where
-        that comes first, whatever follows it in the line."""
-        return {
-            "exact_match": exact_match(completed(question.tags["kind"], answer), question.answers),
-            "begins_with": begins_with(answer, question.answers),
-        }
+        """Return exact_match: 1 where what stands in place of the mask is what the rule says."""
+        return {"exact_match": exact_match(completed(question.tags["kind"], answer), question.answers)}
