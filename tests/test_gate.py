@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -255,12 +256,14 @@ def test_a_memory_that_does_not_claim_to_be_deterministic_is_no_cell_of_a_gate()
         gate.cells("gate_stub")
 
 
+matrix = cache(gate.cells)  # a second or two for as many cells
+
+
 def test_the_matrix_of_the_gate_runs_on_the_cpu_and_asks_enough_to_exclude_a_loss() -> None:
     """Were it fewer questions, a class of environment without a baseline of its own would never have data."""
-    matrix = gate.cells("gate")
-    assert {"needle-none", "needle-bm25", "needle-hash_cache", "needle-engram"} <= matrix.keys()
+    assert {"needle-none", "needle-bm25", "needle-hash_cache", "needle-engram"} <= matrix("gate").keys()
     asked: dict[str, int] = {}
-    for overrides in matrix.values():
+    for overrides in matrix("gate").values():
         cell = config.compose(overrides)
         assert cell.config["reader"]["device"] == "cpu"
         options = json.dumps(cell.config["task"])
@@ -271,7 +274,7 @@ def test_the_matrix_of_the_gate_runs_on_the_cpu_and_asks_enough_to_exclude_a_los
 
 def test_what_was_accepted_is_small_and_of_the_matrix() -> None:
     folder = Path(gate.__file__).parents[2] / "results" / "baselines" / "gate"
-    assert load(folder).cells.keys() <= gate.cells("gate").keys()
+    assert load(folder).cells.keys() <= matrix("gate").keys()
     assert sum(file.stat().st_size for file in folder.glob("*")) <= 600_000
 
 
@@ -331,6 +334,13 @@ def test_elsewhere_it_must_not_be_worse(lost: int, gained: int, n: int, word: st
     then = [1.0] * lost + [0.0] * (n - lost)
     now = [0.0] * lost + [1.0] * gained + [0.0] * (n - lost - gained)
     assert judge(a_cell(now, environment="there"), a_cell(then)).word == word
+
+
+def test_elsewhere_a_cell_without_scores_has_no_data() -> None:
+    then, now = a_cell(RIGHT), a_cell(RIGHT, environment="there")
+    silent = replace(then, questions=[{**row, "answer": None, "scores": {}} for row in then.questions])
+    assert judge(now, silent).word == "no data"
+    assert judge(silent, silent).word == "pass"
 
 
 @pytest.mark.parametrize(("tokens", "word"), [(100, "pass"), (105, "pass"), (106, "fail"), (50, "pass")])

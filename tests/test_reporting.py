@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,12 +13,13 @@ from hydra.core.config_store import ConfigStore
 
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
-from memory_bench.reporting import cells, command, markdown
+from memory_bench.reporting import cells, command, markdown, plots
 from memory_bench.reporting.cells import Measured
 from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.table import Table, tables
 from memory_bench.statistics import Difference, Interval
 from tests import stubs
+from tests.measured import CONTROLS, EVERYTHING, PROVENANCE, measured
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENT = {
@@ -26,46 +27,6 @@ EXPERIMENT = {
     "task": {"episodes": 6},
     "cells": [{"memory": ["stub", "none"]}, {"memory": ["none"], "control": ["closed_book", "oracle"]}],
 }
-
-
-def measured(
-    memory: str, right: str, *, control: str = "none", budget_tokens: int | None = 256, offered: int = 1
-) -> Measured:
-    """Return a cell from its marks, four to an episode (event, event, reworded, nothing to find): `1101 0011`.
-
-    A dash is a question without an answer, since the prompt exceeded the reader's window.
-    """
-    rows = [
-        {
-            "episode": f"e{number}", "question": f"e{number}-q{place}",
-            "answer": None if mark == "-" else "4411", "unanswered": "exceeds window" if mark == "-" else None,
-            "gold": ["unknown"] if place == 3 else ["4411"], "offered": offered,
-            "tags.wording": "reworded" if place == 2 else "event",
-            "scores.exact_match": None if mark == "-" else float(mark),
-            "scores.evidence_in_context": None if mark == "-" or place == 3 else 1.0,
-            "costs.context_tokens": 100, "costs.read_seconds": 0.002, "costs.generate_seconds": 0.05,
-            "costs.embed_seconds": None, "episode.write_seconds": 0.5, "episode.size_bytes": 1000 + number,
-        }
-        for number, episode in enumerate(right.split())
-        for place, mark in enumerate(episode)
-    ]  # fmt: skip
-    choices = {"task": "t", "memory": memory, "reader": "r", "embedder": None, "control": control}
-    config = {"choices": choices, "task": {}, "memory": {}, "seed": 0, "budget_tokens": budget_tokens, "limit": None}
-    return Measured(f"What {memory} is", config, PROVENANCE, pd.DataFrame(rows))
-
-
-PROVENANCE: dict[str, Any] = {
-    "identities": {"task": {"hay": "a"}, "reader": {"weights": "b"}},
-    "machine": {"cpu": "a CPU", "cores": 2, "platform": "an OS", "python": "3.11"},
-    "environment": {"device": "cpu"}, "versions": {"torch": "2.13.0"},
-    "revision": {"commit": "0123456789abcdef", "dirty": True}, "start": "2026-01-01T00:00:00",
-}  # fmt: skip
-NOTHING = "0001 " * 10
-EVERYTHING = "1111 " * 10
-CONTROLS = [
-    measured("none", NOTHING, control="closed_book", offered=0),
-    measured("none", "1101 " * 10, control="oracle"),
-]
 
 
 def figures(*of: Measured) -> dict[str, dict[str, Figure]]:
@@ -242,12 +203,31 @@ def test_a_mistyped_report_is_one_line(experiment: Path, report: Reports, argume
 
 
 PUBLISHED = sorted((ROOT / "results/published").glob("*.json"))
+A_COMMENT = 65_536  # characters that a comment on a pull request may have
 
 
 @pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
-def test_the_committed_report_is_what_its_records_give(file: Path) -> None:
-    page = markdown.render(cells.load(file.parent, file.stem), experiment=file.stem)
+def test_the_committed_report_is_what_its_records_give(file: Path, tmp_path: Path) -> None:
+    found = cells.load(file.parent, file.stem)
+    page = markdown.render(found, experiment=file.stem)
     assert (ROOT / "reports" / f"{file.stem}.md").read_text(encoding="utf-8") == page
+    assert len(page) < A_COMMENT
+    shown = re.findall(rf"\(({file.stem}/[^)]*)\)", page)
+    drawn = plots.draw(tables(found), tmp_path / file.stem) if shown else []
+    assert sorted(shown) == sorted(str(path.relative_to(tmp_path)) for path in drawn)
+    for path in drawn:
+        kept = ROOT / "reports" / path.relative_to(tmp_path)
+        assert kept.stat().st_size > 0
+        if path.suffix == ".svg":
+            assert_same_drawing(kept.read_text(encoding="utf-8"), path.read_text(encoding="utf-8"))
+
+
+def assert_same_drawing(kept: str, made: str) -> None:
+    """Equal but for a hundredth of a point: machines sum in different orders, and so do their bootstraps."""
+    number = r"-?\d+\.\d+"
+    assert re.sub(number, "#", kept) == re.sub(number, "#", made)
+    ours, theirs = ([float(found) for found in re.findall(number, text)] for text in (kept, made))
+    assert ours == pytest.approx(theirs, abs=0.01)
 
 
 @pytest.mark.skipif(not (ROOT / "results/published/needle.parquet").exists(), reason="needle is not published yet")

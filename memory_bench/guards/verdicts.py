@@ -108,6 +108,8 @@ def _no_worse(now: Snapshot, then: Snapshot) -> Verdict:
         amounts = (f"{column} {_total(then, column):,.0f} -> {_total(now, column):,.0f}" for column in grown)
         return Verdict("fail", f"{elsewhere}: {', '.join(amounts)}; more than {TOLERANCE:.0%} above")
     verdicts = [_loss(name, now, then) for name in _answer_scores(then)]
+    if not verdicts:
+        return Verdict("no data", f"{elsewhere}: the baseline holds no score, and answers need not be equal here")
     worst = max(verdicts, key=lambda verdict: WORST_LAST.index(verdict.word))
     return Verdict(worst.word, f"{elsewhere}: {worst.reason}")
 

@@ -42,6 +42,12 @@ def figures(cell: Measured, controls: Mapping[str, Measured]) -> dict[str, Figur
     return found
 
 
+def chance(asked: pd.DataFrame) -> float | None:
+    """Return what guessing gets where all are answered by choosing (tag `answer: choices`), of so many (`choices`)."""
+    chosen = tagged(asked, "answer", "choices")
+    return float((1 / chosen["tags.choices"].astype(int)).mean()) if len(asked) and len(chosen) == len(asked) else None
+
+
 def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Figure]]:
     """Return kind -> (score, evidence in the prompt), each over the questions of that kind."""
     if cell.reason is not None:

@@ -1,7 +1,7 @@
 """Reports of committed experiments, from records only.
 
 python -m memory_bench report +experiment=NAME                    print the tables of the finished cells
-python -m memory_bench report +experiment=NAME --publish          and keep report and records in the repository
+python -m memory_bench report +experiment=NAME --publish          and keep report, figures and records in the repository
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
 """
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
 
     again = "--from-published" in flags
     found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
-    report = markdown.render(found, experiment=experiment)
+    report = markdown.render(found, experiment=experiment, overrides=overrides)
     if "--publish" in flags:
         REPORTS.mkdir(exist_ok=True)
         if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
@@ -60,6 +60,9 @@ def _parse(argv: Sequence[str]) -> tuple[set[str], str, list[str]]:
     if flags == FLAGS:
         raise BadInput("--publish writes what was measured and --from-published reads it back: type one of them")
     overrides = [argument for argument in argv if argument not in flags]
+    changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
+    if changed and flags:
+        raise BadInput(f"{changed[0]}: what is published is an experiment as it stands; leave it out, or write its own")
     named = [argument for argument in overrides if argument.startswith("+experiment=")]
     if len(named) != 1:
         raise BadInput(f"report takes one experiment, got {argv}; type: report +experiment=NAME")

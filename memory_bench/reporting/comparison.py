@@ -69,16 +69,17 @@ class Page:
         return sum(isinstance(row.figures["against"], Difference) for row in rows)
 
     def tasks(self) -> str:
-        heads = ["task", "questions", "episodes", "something to find", "in the event's wording", "reworded"]
+        heads = ("task", "questions", "episodes", "something to find", "in the event's wording", "reworded")
         rows = [
             [
-                title, table.questions, table.episodes, table.findable,
+                *(title, table.questions, table.episodes, table.findable),
                 *([table.event, table.reworded] if _is_worded(table) else ["not told apart"] * 2),
                 table.questions - table.findable,
+                "completing" if table.chance is None else f"choosing, chance {table.chance:.2f}",
             ]
             for title, table in self.sections()
-        ]  # fmt: skip
-        return _grid([*heads, "nothing to find"], rows)
+        ]
+        return _grid([*heads, "nothing to find", "answered by"], rows)
 
     def sections(self) -> Iterator[tuple[str, Table]]:
         """Yield the tables in which anything was measured, with their titles."""

@@ -15,23 +15,24 @@ from memory_bench.reporting.plots import drawn
 from memory_bench.reporting.table import Table, tables
 
 
-def render(cells: Sequence[Measured], *, experiment: str) -> str:
-    """Return the report of an experiment: what was right, and what it cost.
+def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[str] = ()) -> str:
+    """Return the report of an experiment, with these overrides: what was right, and what it cost.
 
     Where all cells share their questions that is one table and its costs; else tasks stand side by side first.
     """
     found = tables(cells)
-    return _single(cells, found, experiment) if len(found) == 1 else _several(cells, found, experiment)
+    typed = " ".join([f"+experiment={experiment}", *overrides])
+    return (_single if len(found) == 1 else _several)(cells, found, experiment=experiment, typed=typed)
 
 
-def _single(cells: Sequence[Measured], found: Sequence[Table], experiment: str) -> str:
+def _single(cells: Sequence[Measured], found: Sequence[Table], **given: str) -> str:
     sections = [{"table": table, "notes": Notes()} for table in found]
-    return _fill("report.md.jinja", experiment=experiment, sections=sections, where=_where(cells))
+    return _fill("report.md.jinja", sections=sections, where=_where(cells), **given)
 
 
-def _several(cells: Sequence[Measured], found: Sequence[Table], experiment: str) -> str:
+def _several(cells: Sequence[Measured], found: Sequence[Table], **given: str) -> str:
     where = {**_where(cells), **_engines(cells)}
-    return _fill("comparison.md.jinja", experiment=experiment, page=Page(found), where=where, plots=drawn(found))
+    return _fill("comparison.md.jinja", page=Page(found), where=where, plots=drawn(found), **given)
 
 
 def _fill(template: str, **given: object) -> str:

@@ -43,9 +43,9 @@ class Axis:
 
 
 AXES = {
-    "tokens": Axis("context_tokens", "context a question, tokens", 100, twins=False),
-    "seconds": Axis("question_seconds", "a question in all, s", 0.001, twins=True),
-    "bytes": Axis("size_bytes", "held at most, bytes", 1000, twins=True),
+    "tokens": Axis("context_tokens", "tokens of context a question", 100, twins=False),
+    "seconds": Axis("question_seconds", "seconds a question in all", 0.001, twins=True),
+    "bytes": Axis("size_bytes", "bytes held at most", 1000, twins=True),
 }
 EVIDENCE, HEAT = "evidence", "depth"
 ALIKE, APART_POINTS = 1.1, 5  # costs within a factor of 1.1 are drawn beside each other, so many points apart

@@ -54,7 +54,7 @@ class Table:
     """Cells that share task, reader and seed: the same questions in the same order.
 
     `event` and `reworded` count the halves of the `findable` questions: asked in the wording of the event, or not;
-    `kinds` counts them by kind.
+    `kinds` counts them by kind. `chance` is the share that guessing gets where answers are chosen, else None.
     `best` is the memory with the highest score among those that bring passages within the budget.
     """
 
@@ -65,6 +65,7 @@ class Table:
     event: int
     reworded: int
     kinds: Mapping[str, int]
+    chance: float | None
     episodes: int
     best: str | None
     confidence: float
@@ -129,6 +130,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
         event=len(worded(asked, "event")),
         reworded=len(worded(asked, "reworded")),
         kinds=kinds,
+        chance=answers.chance(asked),
         episodes=first["episode"].nunique(),
         best=best.name if best is not None else None,
         confidence=confidence,

@@ -1,9 +1,11 @@
 """Repository conventions: rules that a package keeps and others do not have, told by example and asked on other files.
 
-    e0   # pandas/core/arrays/boolean.py \\n from pandas._libs import ( \\n lib, ...
-    e1   # pandas/io/html.py \\n import pandas.core.common as com ...
-    e2   # pandas/core/dtypes/cast.py \\n from pandas._libs import lib ...
-    q0   # pandas/core/ops/invalid.py ... # from ___ import lib \\n from   -> pandas._libs   evidence {e0, e2}
+    e0                              e1                              e2
+    # acme/io/html.py               # acme/core/cast.py             # acme/core/ops.py
+    import acme.shapes as sh        from acme._speed import fast    from acme._speed import (
+    from acme.text import wrap      def cast(value):                    fast,
+
+    q0   # acme/core/invalid.py ... from ___ import fast        -> acme._speed        evidence {e1, e2}
 
 | kind | what it asks | what others would say, where they do not know the name |
 |---|---|---|
@@ -18,8 +20,9 @@ A rule is seen in 70 % of the files, in at least 8 places of 3 files, and at lea
 package keeps none, each of its folders may, and the question then has the folder as its scope. Only rules that the
 prior gets wrong are asked for: what our own dependencies say.
 
-By choices, one answer in four is right by chance (tag `choices`); the prior's answer is always offered, and a reader
-without help tends to it.
+By choices (the default) one answer in four is right by chance, see the tag `choices`. The prior's answer is always
+offered, and a reader without help tends to it. By completion the reader has to
+stop by itself; what follows the answer in the line is not judged.
 """
 
 from tasks.conventions.task import Conventions

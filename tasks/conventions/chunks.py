@@ -1,15 +1,18 @@
 """Chunks of seen files: whole lines under the file's path, each around a place that shows a rule.
 
-# pandas/core/reshape/encoding.py
-from pandas.core.arrays import Categorical
-from pandas.core.dtypes.common import (
-    is_integer_dtype,
-    is_list_like,          <- the place; it may stand anywhere in its chunk
-    is_object_dtype,
+    # acme/core/ops.py
+    from acme.core.types import Shape
+    from acme._speed import (
+        exact,
+        fast,          <- the place; it may stand anywhere in its chunk
+        slow,
+
+So a chunk that shows what is asked for and one that shows anything else are made alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import dedent
 
@@ -59,47 +62,57 @@ class Cutter:
     def fits(self, chunk: Chunk) -> bool:
         return count_tokens(self.tokenizer, chunk.text) <= self.chunk_tokens
 
-    def can_show(self, rule: Rule, *, times: int) -> bool:
-        """Return whether a rule has places in so many files that fit into a chunk."""
-        fitting: set[str] = set()
-        for place in rule.seen:
-            if place.source.path not in fitting and self.fits(Chunk(place.source, place.first, place.last)):
-                fitting.add(place.source.path)
-                if len(fitting) == times:
-                    return True
-        return False
+    def places(self, rule: Rule) -> list[Occurrence]:
+        """Return the places of a rule that fit into a chunk."""
+        return [place for place in rule.seen if self.fits(smallest(place))]
 
-    def cut(self, place: Occurrence, rng: Generator) -> Chunk | None:
-        """Return a chunk around a place, grown line by line on random sides; None where the place does not fit."""
-        chunk = Chunk(place.source, place.first, place.last)
-        if not self.fits(chunk):
+    def cut(self, place: Occurrence, told: Sequence[Chunk], hidden: Sequence[Rule], rng: Generator) -> Chunk | None:
+        """Return a chunk around a place, grown line by line on random sides.
+
+        It overlaps none that was told and shows none of the hidden rules; None where the place itself does.
+        """
+
+        def free(chunk: Chunk) -> bool:
+            return not any(chunk.overlaps(other) for other in told) and not any(chunk.shows(rule) for rule in hidden)
+
+        chunk = smallest(place)
+        if not free(chunk):
             return None
         open_sides = [True, True]
         while any(open_sides):
             side = int(rng.integers(2)) if all(open_sides) else open_sides.index(True)
             grown = Chunk(chunk.source, chunk.first - (side == 0), chunk.last + (side == 1))
             inside = grown.first >= 0 and grown.last <= len(chunk.source.lines)
-            open_sides[side] = inside and self.fits(grown)
+            open_sides[side] = inside and self.fits(grown) and free(grown)
             chunk = grown if open_sides[side] else chunk
         return chunk
 
-    def show(self, rule: Rule, times: int, told: list[Chunk], hidden: list[Rule], rng: Generator) -> list[Chunk]:
-        """Return chunks of so many files that show a rule and none of the hidden ones, and overlap none that was told.
+    def show(
+        self, places: Sequence[Occurrence], times: int, told: Sequence[Chunk], hidden: Sequence[Rule], rng: Generator
+    ) -> list[Chunk]:
+        """Return chunks around places, as many as asked for, each of another file; see `cut`.
 
         Raises TooFewPlacesError where there are not as many.
         """
         shown: list[Chunk] = []
-        for at in rng.permutation(len(rule.seen)):
-            place = rule.seen[at]
-            if any(chunk.source is place.source for chunk in shown):
+        for at in rng.permutation(len(places)):
+            if any(chunk.source is places[at].source for chunk in shown):
                 continue
-            chunk = self.cut(place, rng)
-            if (
-                chunk
-                and not any(chunk.overlaps(other) for other in told)
-                and not any(chunk.shows(other) for other in hidden)
-            ):
+            if chunk := self.cut(places[at], told, hidden, rng):
                 shown.append(chunk)
                 if len(shown) == times:
                     return shown
-        raise TooFewPlacesError(rule.subject)
+        raise TooFewPlacesError
+
+
+def smallest(place: Occurrence) -> Chunk:
+    return Chunk(place.source, place.first, place.last)
+
+
+def can_show(places: Sequence[Occurrence], times: int, hidden: Sequence[Rule]) -> bool:
+    """Return whether as many files have a place whose lines show none of the hidden rules."""
+    files: set[str] = set()
+    for place in places:
+        if place.source.path not in files and not any(smallest(place).shows(rule) for rule in hidden):
+            files.add(place.source.path)
+    return len(files) >= times

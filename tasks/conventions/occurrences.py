@@ -1,9 +1,9 @@
 """The places where a convention shows: what a file says of a name, one small finder for each kind.
 
-    from pandas._libs import lib              home         lib                          pandas._libs
-    import pandas.core.common as com          alias        import pandas.core.common    com
-    def sum(self, skipna: bool = True): ...   annotation   skipna                       bool
-                                              default      skipna                       True
+    from acme._speed import fast              home         fast                         acme._speed
+    import acme.shapes as sh                  alias        import acme.shapes           sh
+    def area(self, exact: bool = True): ...   annotation   exact                        bool
+                                              default      exact                        True
     def shape(self) -> Shape: ...             returns      shape                        Shape
 
 Only statements are walked: expressions are most of a syntax tree, and none of these conventions is within one.

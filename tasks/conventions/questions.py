@@ -1,12 +1,13 @@
 """Questions: a real line of a held-out file with its answer masked, below the lines before it.
 
-    line     skipna: ___ = True,
-    cloze    def sum(              <- context: wherever the answer stands in it, it is masked too
+    line     exact: ___ = True,
+    cloze    def area(             <- context: wherever the answer stands in it, it is masked too
                  self,
-                 skipna:           <- the line up to its mask
-    choices  bool (the rule), str (the prior), int | None, Axes (of other rules)
+                 exact:            <- the line up to its mask
+    choices  bool = True, (the rule)   str = True, (the prior)   Axes = True,   int | None = True, (other rules)
 
-Where the name that is asked about stands behind the mask (`from ___ import lib`), the masked line comes first, as a
+A choice goes on to the end of the line: `acme` alone would be likelier than `acme._speed`, whatever is imported.
+Where the name that is asked about stands behind the mask (`from ___ import fast`), the masked line comes first, as a
 comment.
 """
 
@@ -42,10 +43,14 @@ WORD = re.compile(r"[\w.]*")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a question says: `text` to a memory, `cloze` to a reader that completes. Neither holds the answer."""
+    """What a question says: `text` to a memory, `cloze` to a reader that completes. Neither holds the answer.
+
+    `rest` is what follows the answer in its line.
+    """
 
     text: str
     cloze: str
+    rest: str
 
 
 def ask(rule: Rule, place: Occurrence, *, context_lines: int) -> Asked | None:
@@ -63,7 +68,7 @@ def ask(rule: Rule, place: Occurrence, *, context_lines: int) -> Asked | None:
     text = f"{SENTENCES[rule.kind].format(subject=rule.subject)} {place.source.path}: {line}"
     if not holds(line, rule.subject) or holds(f"{text}\n{cloze}", rule.value):
         return None
-    return Asked(text, cloze)
+    return Asked(text, cloze, after.rstrip())
 
 
 def line_around(place: Occurrence) -> tuple[str, str] | None:
@@ -87,8 +92,8 @@ def mask(text: str, answer: str) -> str:
     return re.sub(rf"(?<!\w){re.escape(answer)}(?!\w)", MASK, text)
 
 
-def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> tuple[str, ...]:
-    """Return the answer, what is said elsewhere, and answers to other rules of the kind, in random order."""
+def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> list[str]:
+    """Return the answer, what others say, what other folders say, and what other rules of the kind say; shuffled."""
     others = [other.value for other in rules if other.kind == rule.kind]
     candidates = [rule.value, rule.prior, *rule.elsewhere[:1], *(others[at] for at in rng.permutation(len(others)))]
     different: list[str] = []
@@ -96,7 +101,7 @@ def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> tuple[str, ...
         if one and not any(same(one, other) for other in different):
             different.append(one)
     offered = different[:CHOICES]
-    return tuple(offered[at] for at in rng.permutation(len(offered)))
+    return [offered[at] for at in rng.permutation(len(offered))]
 
 
 def completed(kind: str, answer: str) -> str:

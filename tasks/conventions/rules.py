@@ -1,6 +1,8 @@
 """Rules: what nearly all places of a package say of a name, and what other packages would have led one to expect.
 
-lib is imported from pandas._libs      80 of 80 places in the seen files      others: from the package itself
+    fast is imported from acme._speed      80 of 82 places in the seen files      others: from the package itself
+
+A rule is mined from seen files only; what the held-out files do is asked, and may break it.
 """
 
 from __future__ import annotations
@@ -55,14 +57,18 @@ class Mined:
 @cache
 def mine(package: str) -> Mined:
     """Return the rules of an installed package. Raises BadInput where it is none or has no sources."""
-    sources = read_package(package)
-    others = {name: read_package(name) for name in PRIOR_PACKAGES if name != package}
-    prior = Prior(package, (one for files in others.values() for source in files for one in occurrences(source)))
-    found = [one for source in sources for one in occurrences(source)]
-    identity = {f"package/{package}": digest(sources)} | {
-        f"prior/{name}": digest(read) for name, read in others.items()
-    }
+    found, sha256 = places_of(package)
+    others = {name: places_of(name) for name in PRIOR_PACKAGES if name != package}
+    prior = Prior(package, (place for places, _ in others.values() for place in places))
+    identity = {f"package/{package}": sha256} | {f"prior/{name}": digest for name, (_, digest) in others.items()}
     return Mined(package, tuple(rules(found, prior)), identity)
+
+
+@cache
+def places_of(package: str) -> tuple[list[Occurrence], str]:
+    """Return all places of a package that say something, and the digest of its files."""
+    sources = read_package(package)
+    return [place for source in sources for place in occurrences(source)], digest(sources)
 
 
 class Prior:

@@ -20,7 +20,7 @@ SEEN_TENTHS = 7  # of the files are written to the memories; the questions come 
 
 @dataclass(frozen=True)
 class Source:
-    """One file. `path` begins with the package: `pandas/core/frame.py`."""
+    """One file. `path` begins with the package: `acme/core/ops.py`."""
 
     path: str
     raw: bytes

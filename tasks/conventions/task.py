@@ -5,21 +5,35 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.errors import BadInput
-from memory_bench.metrics import begins_with, exact_match
+from memory_bench.metrics import exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
-from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError
+from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError, can_show
+from tasks.conventions.occurrences import Occurrence
 from tasks.conventions.questions import Asked, ask, choices, completed
 from tasks.conventions.rules import KINDS, PACKAGE, Rule, mine
 
 DRAWS = 100  # of one episode, before it is said that it cannot be had
+DECKS = 4  # seeds whose order of rules is kept
 FORMS = ("choices", "completion")
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A rule that can be told and asked: the places that fit into a chunk, and its questions."""
+
+    rule: Rule
+    places: Sequence[Occurrence]
+    lines: Sequence[Asked]
 
 
 class Conventions:
@@ -78,15 +92,16 @@ class Conventions:
         self.cutter = Cutter(chunk_tokens, self.tokenizer)
         self.mined = mine(package)
         self.rules = [rule for rule in self.mined.rules if rule.kind in kinds]
-        self.pool = [(rule, lines) for rule in self.rules if (lines := self.lines_of(rule))]
+        self.pool = [known for rule in self.rules if rule.is_discriminating and (known := self.known(rule))]
+        self.deck = lru_cache(DECKS)(self.deal)
         self.check_that_it_fits()
 
-    def lines_of(self, rule: Rule) -> list[Asked]:
-        """Return the questions of a rule that can be asked: none where others have it too, or it cannot be shown."""
-        if not rule.is_discriminating or not self.cutter.can_show(rule, times=self.shown):
-            return []
+    def known(self, rule: Rule) -> Known | None:
+        """Return what can be told and asked of a rule; None where that is too little."""
+        places = self.cutter.places(rule)
         asked = (ask(rule, place, context_lines=self.context_lines) for place in rule.held_out)
-        return [one for one in asked if one]
+        lines = [one for one in asked if one]
+        return Known(rule, places, lines) if lines and can_show(places, self.shown, ()) else None
 
     def check_that_it_fits(self) -> None:
         if len(self.pool) < self.per_episode:
@@ -112,47 +127,92 @@ class Conventions:
     def episode(self, seed: int, number: int) -> Episode:
         """Draw until every rule can be shown beside the others. Raises BadInput where that does not happen."""
         rng = Generator(PCG64(SeedSequence([seed, number])))
-        asked = self.deal(seed, number)
+        asked = self.deck(seed)[number]
         for _ in range(DRAWS):
             try:
                 return self.draw(f"conventions-{seed}-{number:04d}", asked, rng)
-            except TooFewPlacesError as error:
-                reason = error
-        raise BadInput(
-            f"task.rules={self.per_episode} task.shown={self.shown}: no room to show {reason} so often beside the "
-            f"others; lower one of them, or task.chunk_tokens"
+            except TooFewPlacesError:
+                continue
+        raise self.crowded()
+
+    def crowded(self) -> BadInput:
+        return BadInput(
+            f"task.questions={self.questions} task.rules={self.per_episode} task.shown={self.shown}: the rules of "
+            f"{self.mined.package} cannot be shown so often apart from each other; lower one of them"
         )
 
-    def deal(self, seed: int, number: int) -> list[int]:
-        """Return the rules that an episode asks for, as places in the pool: each once before any comes again."""
-        lap, place = divmod(number, len(self.pool) // self.questions)
-        order = Generator(PCG64(SeedSequence([seed, lap, 1]))).permutation(len(self.pool))
-        return [int(at) for at in order[place * self.questions :][: self.questions]]
+    def deal(self, seed: int) -> list[list[Known]]:
+        """Return what every episode asks for: all rules once, in random order, before any comes again.
 
-    def draw(self, name: str, asked: Sequence[int], rng: Generator) -> Episode:
-        """Return the chunks of all rules in random order, then the questions. Ids are random bytes."""
-        others = [int(at) for at in rng.permutation(len(self.pool)) if at not in asked]
-        drawn = [self.pool[at][0] for at in [*asked, *others][: self.per_episode]]
-        told: list[Chunk] = []
-        for at, rule in enumerate(drawn):
-            # what is asked for is shown by its own chunks only: as often as everything else
-            hidden = [other for other in drawn[: self.questions] if other is not drawn[at]]
-            told += self.cutter.show(rule, self.shown, told, hidden, rng)
+        Rules that share their lines with others of the episode wait for the next; what is left of a lap is left out.
+        """
+        dealt = (hand for lap in count() for hand in self.lap(Generator(PCG64(SeedSequence([seed, lap, 1])))))
+        return list(islice(dealt, self.number))
+
+    def lap(self, rng: Generator) -> list[list[Known]]:
+        """Raises BadInput where no episode can be had."""
+        left = [self.pool[at] for at in rng.permutation(len(self.pool))]
+        hands: list[list[Known]] = []
+        while len(hand := self.hand(left)) == self.questions:
+            hands.append(hand)
+            left = [known for known in left if known not in hand]
+        if not hands:
+            raise self.crowded()
+        return hands
+
+    def hand(self, left: Sequence[Known]) -> list[Known]:
+        """Return the first rules that can each be shown without showing another; fewer than asked for at the end."""
+        hand: list[Known] = []
+        for start in range(len(left)):
+            hand = []
+            for known in left[start:]:
+                if self.are_apart([*hand, known]):
+                    hand.append(known)
+                if len(hand) == self.questions:
+                    return hand
+        return hand
+
+    def are_apart(self, hand: Sequence[Known]) -> bool:
+        return all(
+            can_show(known.places, self.shown, [other.rule for other in hand if other is not known]) for known in hand
+        )
+
+    def draw(self, name: str, asked: Sequence[Known], rng: Generator) -> Episode:
+        """Return the chunks of all rules in random order, then the questions. Ids are random bytes.
+
+        Raises TooFewPlacesError where chunks are in each other's way.
+        """
+        told = self.tell(asked, rng)
         chunks = [told[at] for at in rng.permutation(len(told))]
         ids = [rng.bytes(8).hex() for _ in chunks]
         events = [
             Event(id, chunk.text, scope=chunk.source.folder, time=float(at))
             for at, (id, chunk) in enumerate(zip(ids, chunks, strict=True))
         ]
-        questions = [
-            self.question(f"{name}-q{turn}", at, dict(zip(events, chunks, strict=True)), rng)
-            for turn, at in enumerate(asked)
-        ]
+        showing = dict(zip(events, chunks, strict=True))
+        questions = [self.question(f"{name}-q{turn}", known, showing, rng) for turn, known in enumerate(asked)]
         return Episode(name, (*events, *questions))
 
-    def question(self, id: str, at: int, told: Mapping[Event, Chunk], rng: Generator) -> Question:
-        rule, lines = self.pool[at]
-        asked = lines[rng.integers(len(lines))]
+    def tell(self, asked: Sequence[Known], rng: Generator) -> list[Chunk]:
+        """Return the chunks of what is asked for and of other rules. What is asked for is shown by its own only."""
+        told: list[Chunk] = []
+        for known in asked:
+            hidden = [other.rule for other in asked if other is not known]
+            told += self.cutter.show(known.places, self.shown, told, hidden, rng)
+        hidden = [known.rule for known in asked]
+        others = [self.pool[at] for at in rng.permutation(len(self.pool))]
+        for known in others:
+            if len(told) == self.per_episode * self.shown:
+                return told
+            if known not in asked and can_show(known.places, self.shown, hidden):
+                told += self.cutter.show(known.places, self.shown, told, hidden, rng)
+        if len(told) < self.per_episode * self.shown:
+            raise TooFewPlacesError
+        return told
+
+    def question(self, id: str, known: Known, told: Mapping[Event, Chunk], rng: Generator) -> Question:
+        rule = known.rule
+        asked = known.lines[int(rng.integers(len(known.lines)))]
         evidence = [event for event, chunk in told.items() if chunk.shows(rule)]
         offered = choices(rule, self.rules, rng)
         covered = any(covers(event.text, asked.cloze, rule.value, self.tokenizer) for event in evidence)
@@ -162,7 +222,7 @@ class Conventions:
             asked.cloze,
             answers=(rule.value,),
             evidence=frozenset(event.id for event in evidence),
-            choices=offered if self.answer == "choices" else (),
+            choices=tuple(f"{one}{asked.rest}" for one in offered) if self.answer == "choices" else (),
             tags={
                 "kind": rule.kind,
                 "ngram_covered": "yes" if covered else "no",
@@ -175,9 +235,5 @@ class Conventions:
         )
 
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where what stands in place of the mask is the rule's answer; and begins_with: 1 where
-        that comes first, whatever follows it in the line."""
-        return {
-            "exact_match": exact_match(completed(question.tags["kind"], answer), question.answers),
-            "begins_with": begins_with(answer, question.answers),
-        }
+        """Return exact_match: 1 where what stands in place of the mask is what the rule says."""
+        return {"exact_match": exact_match(completed(question.tags["kind"], answer), question.answers)}

@@ -19,6 +19,10 @@ distractors, which are told the same attribute in the same words:
 | updated | the newer of two values; the old one stays in the stream, and it is its words that a question repeats |
 | forgotten | a fact that was told and then forgotten, while its family stays: the answer is `unknown` |
 
+The n-gram ceiling of all names: `python -m tasks.entity`. That of the asked ones is the
+mean of 1 / (1 + `rivals`): this tag counts the other names of the episode that are told the same attribute and share
+the last three tokens.
+
 Not here: names of standard-library symbols, names drawn to a length and a depth of their shared part, anagrams,
 aliases, planted collisions of hashes, names told more often than others, several users, names never told, and facts
 by the million.
