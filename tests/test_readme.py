@@ -142,6 +142,7 @@ def test_the_two_files_of_the_example_are_a_memory(tmp_path: Path, monkeypatch: 
     stubs.register()
     try:
         assert main(["+task=stub", "+memory=recent", "reader=stub", f"results={tmp_path / 'results'}"]) == 0
+        assert main(["check", "+memory=recent", "reader=stub"]) == 0
     finally:
         del ConfigStore.instance().repo["memory"]["recent.yaml"]
     (rows,) = (tmp_path / "results").rglob("records.jsonl")
