@@ -88,7 +88,10 @@ def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
 def _place(cell: config.Cell, parts: Parts) -> Path:
     names = cell.config["choices"]
     run = provenance.run_name(
-        cell.config, identities=parts.identities(), environment=provenance.environment(_device(parts.reader))
+        cell.config,
+        identities=parts.identities(),
+        environment=provenance.environment(_device(parts.reader)),
+        engines=cell.engines(),
     )
     return cell.results / str(names["task"]) / str(names["memory"]) / run
 
@@ -147,6 +150,7 @@ def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, obje
         "revision": provenance.revision(),
         "code": provenance.code_hashes(provenance.targets(cell.config)),
         "environment": provenance.environment(_device(parts.reader)),
+        "engines": cell.engines(),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "ready_seconds": parts.ready_seconds,

@@ -29,6 +29,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from packaging.requirements import Requirement
 
+from memory_bench import provenance
 from memory_bench.errors import BadInput, Unavailable
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
@@ -69,6 +70,11 @@ class Cell:
     requires: Mapping[str, tuple[str, ...]]
     results: Path
     claims: Mapping[str, Any]
+
+    def engines(self) -> dict[str, str]:
+        """Return distribution -> installed version of what its plug-ins require."""
+        used = (part for part in PARTS if self.config[part])
+        return provenance.engines(itertools.chain.from_iterable(self.requires.get(part, ()) for part in used))
 
 
 def choices(group: str) -> list[str]:

@@ -8,10 +8,10 @@ and class of machines is complete. What plug-ins read (weights, sources) is comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
@@ -74,7 +74,7 @@ def _state(cell: config.Cell, *, alone: bool) -> tuple[State, str]:
             return "unavailable", f"{part}={cell.config['choices'][part]} cannot run here: {missing}"
     runs = records.runs(cell.results, config=cell.config)
     finished = [run for run in runs if records.is_complete(run.folder)]
-    changes = [_changed(cell.config, run) for run in finished]
+    changes = [_changed(cell, run) for run in finished]
     if None in changes:
         folder = finished[changes.index(None)].folder
         return ("to be run", f"{folder} gives way: a single run measures again") if alone else ("finished", str(folder))
@@ -83,11 +83,13 @@ def _state(cell: config.Cell, *, alone: bool) -> tuple[State, str]:
     return "to be run", f"last time: {runs[0].why or 'rows are missing'}" if runs else ""
 
 
-def _changed(options: Mapping[str, Any], run: records.Run) -> str | None:
+def _changed(cell: config.Cell, run: records.Run) -> str | None:
     """Return what is not as it was when a run of these options was measured; None where everything is."""
-    now, then = provenance.code_hashes(provenance.targets(options)), run.provenance["code"]
+    now, then = provenance.code_hashes(provenance.targets(cell.config)), run.provenance["code"]
     if files := sorted(file for file in now.keys() | then.keys() if now.get(file) != then.get(file)):
         return f"code changed since it was measured: {_some(files)}"
+    if (engines := cell.engines()) != run.provenance["engines"]:
+        return f"other engines are installed: {engines}, it was {run.provenance['engines']}"
     here, there = _environment(), run.provenance["environment"]
     # which device a reader takes only the reader knows
     if facts := sorted(fact for fact in here.keys() | there.keys() - {"device"} if here.get(fact) != there.get(fact)):

@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 import threadpoolctl
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import memory_bench
 
@@ -30,9 +32,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def run_name(config: Mapping[str, Any], *, identities: Mapping[str, Mapping[str, str]], environment: object) -> str:
+def run_name(
+    config: Mapping[str, Any],
+    *,
+    identities: Mapping[str, Mapping[str, str]],
+    environment: object,
+    engines: Mapping[str, str],
+) -> str:
     """Return the name of a run's folder: the hash of everything that can move a number."""
-    facts = [config, identities, code_hashes(targets(config)), environment]
+    facts = [config, identities, code_hashes(targets(config)), environment, engines]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -88,6 +96,12 @@ def environment(device: str) -> dict[str, object]:
 def versions() -> dict[str, str]:
     """Return distribution -> version of everything installed."""
     return dict(_installed())
+
+
+def engines(requirements: Iterable[str]) -> dict[str, str]:
+    """Return distribution -> version of what a cell's plug-ins require and what is installed of it."""
+    wanted = {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
+    return {name: version for name, version in _installed() if canonicalize_name(name) in wanted}
 
 
 @cache

@@ -20,7 +20,7 @@ Costs: TypeAlias = Mapping[str, float | None]
 SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
     ("something to find", lambda record: bool(record.evidence)),
     ("  n-gram covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "yes"),
-    ("  reworded", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
+    ("  not covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
     ("nothing to find", lambda record: not record.evidence),
 )
 

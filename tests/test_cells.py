@@ -205,6 +205,11 @@ def test_a_dry_run_says_why_a_cell_is_run_again(capsys: pytest.CaptureFixture[st
     file.write_text(json.dumps({**facts, "environment": {**facts["environment"], "threads": "17"}}))
     line = matrix("-m", *one, capsys=capsys)[1]
     assert line.endswith("to be run: measured on another class of machines: threads differ")
+    file.write_text(json.dumps({**facts, "engines": {"someengine": "0.1"}}))
+    assert (
+        "to be run: other engines are installed: {}, it was {'someengine': '0.1'}"
+        in matrix("-m", *one, capsys=capsys)[1]
+    )
     file.write_text(json.dumps({**facts, "code": {**facts["code"], "tests/stubs.py": "of old"}}))
     assert matrix("-m", *one, capsys=capsys)[1].endswith("code changed since it was measured: tests/stubs.py")
     file.write_text(json.dumps(facts))
@@ -223,7 +228,7 @@ def test_a_dry_run_imports_neither_torch_nor_an_engine(tmp_path: Path) -> None:
     folder.mkdir(parents=True)  # a finished run: only then is there anything to compare
     (folder / "config.yaml").write_text(json.dumps(config_of))
     (folder / "records.jsonl").write_text("")
-    facts = {"start": "", "finished": True, "questions": 0, "code": {}, "environment": {}}
+    facts = {"start": "", "finished": True, "questions": 0, "code": {}, "environment": {}, "engines": {}}
     (folder / "provenance.json").write_text(json.dumps(facts))
     done = subprocess.run([sys.executable, "-c", code, *typed], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

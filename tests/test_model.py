@@ -111,7 +111,7 @@ def test_read_in_parts_a_text_leaves_what_it_leaves_in_one(with_slot: bool, size
     table = filled_table(random_slot()) if with_slot else None
     whole_BTD = model(tokens_BT, table)
     past = Past()
-    parts = [model(part_BT, table, past) for part_BT in tokens_BT.split(sizes, dim=1)]
+    parts = [model(part_BT, table, past) for part_BT in torch.split(tokens_BT, sizes, dim=1)]
     assert past.tokens_BT is not None
     assert torch.equal(past.tokens_BT, tokens_BT)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole_BTD, rtol=0, atol=ROUNDING)
