@@ -18,13 +18,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import memory_bench
 from adapters.engram.slot import EngramSlot, EngramTable
 from adapters.engram.write import write_rows
-from memory_bench.readers.model import Shape, TinyModel
+from memory_bench.readers.model import Past, Shape, TinyModel
 from tests.readers import NEWLINE, randomised
 
 PLAN = yaml.safe_load((Path(memory_bench.__file__).parent.parent / "conf" / "train" / "tiny.yaml").read_text())
 CPU = torch.device("cpu")
 EVENT_TOKENS = 64
-WRITE_STEPS = 3
+WRITE_STEPS = 2
 
 
 def made_slot() -> EngramSlot:
@@ -56,7 +56,7 @@ def per_token(benchmark: BenchmarkFixture, tokens: int) -> None:
 @pytest.mark.parametrize("table", [False, True], ids=["bare", "table"])
 @pytest.mark.parametrize("length", [128, 512, 2048])
 def test_forward(benchmark: BenchmarkFixture, model: TinyModel, length: int, table: bool) -> None:
-    """The next token after a text: what each new token of an answer costs, there being no cache."""
+    """The next token after a text, all of it read: the first token of an answer. Those that follow read one token."""
     tokens_BT, last = text(length - 1), torch.tensor([[length - 2]])
     look_up = EngramTable(model.slot, CPU) if table and isinstance(model.slot, EngramSlot) else None
 
@@ -69,6 +69,30 @@ def test_forward(benchmark: BenchmarkFixture, model: TinyModel, length: int, tab
     per_token(benchmark, length)
 
 
+@pytest.mark.parametrize("length", [128, 512, 2048])
+def test_token_after_a_kept_text(benchmark: BenchmarkFixture, model: TinyModel, length: int) -> None:
+    """What each further token of an answer costs, keys and values of everything before it being kept."""
+    tokens_BT = text(length)
+    past = Past()
+    with torch.inference_mode():
+        model(tokens_BT[:, :-1], None, past)
+
+    @torch.inference_mode()
+    def step() -> torch.Tensor:
+        longer = Past(past.tokens_BT, past.hidden_BTD, past.layers)
+        model(tokens_BT[:, -1:], None, longer)
+        return next_of(model, longer)
+
+    assert benchmark(step).exp().sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def next_of(model: TinyModel, past: Past) -> torch.Tensor:
+    assert past.hidden_BTD is not None
+    assert past.tokens_BT is not None
+    last = torch.tensor([[past.tokens_BT.shape[1] - 1]])
+    return model.next_log_probs(past.hidden_BTD, past.tokens_BT, last)
+
+
 def test_table_look_up(benchmark: BenchmarkFixture, model: TinyModel) -> None:
     assert isinstance(model.slot, EngramSlot)
     found = benchmark(EngramTable(model.slot, CPU), text(2048))
@@ -76,13 +100,14 @@ def test_table_look_up(benchmark: BenchmarkFixture, model: TinyModel) -> None:
     per_token(benchmark, 2048)
 
 
-def test_write_of_one_event(benchmark: BenchmarkFixture, model: TinyModel) -> None:
+def test_steps_of_a_write(benchmark: BenchmarkFixture, model: TinyModel) -> None:
+    """Two gradient steps on the events of an episode of 2,048 tokens."""
     assert isinstance(model.slot, EngramSlot)
-    table, tokens_BT = EngramTable(model.slot, CPU), text(EVENT_TOKENS)
-    real_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
-    benchmark(write_rows, model, table, tokens_BT, real_BT, steps=WRITE_STEPS)
+    table = EngramTable(model.slot, CPU)
+    texts = text(2048).view(-1, EVENT_TOKENS).tolist()
+    benchmark(write_rows, model, table, texts, steps=WRITE_STEPS, rate=0.4, recency=0.5)
     assert all(rows_RC.any() for rows_RC in table.rows.values())
-    per_token(benchmark, EVENT_TOKENS)
+    per_token(benchmark, 2048)
 
 
 def test_an_empty_table(benchmark: BenchmarkFixture, model: TinyModel) -> None:
