@@ -16,6 +16,7 @@ FILES = sorted(CONF.glob("*/*.yaml"))
 MOST_LINES = 8  # beside comments
 DIALS = "a generator's dials: each has its one home here, and a default in Python would be a second one"
 LONGER = {
+    "experiment/gate": "a matrix of small cells: each line is one sweep",
     "task/conventions": DIALS,
     "task/entity": DIALS,
     "task/needle": DIALS,

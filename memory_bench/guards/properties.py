@@ -80,10 +80,11 @@ def forget_forgets_without_a_settle(subject: Subject) -> None:
 
 
 def keeps_what_was_not_forgotten(subject: Subject) -> None:
-    """What was not forgotten stays, and an id that was never written can be forgotten"""
+    """What was not forgotten is found after a settle, and an id that was never written can be forgotten"""
     one = subject.make()
     one.tell(FACT, *OTHERS)
     one.memory.forget([OTHERS[0].id, "never written"])
+    one.memory.settle()
     _knows(subject, one, CODE, "after another event was forgotten")
 
 
