@@ -182,7 +182,8 @@ def test_ctrl_c_is_one_line_and_says_what_is_kept(capsys: pytest.CaptureFixture[
 
 def test_a_signal_in_mid_flight_leaves_whole_rows(tmp_path: Path) -> None:
     code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
+        # a job in the background ignores Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests import stubs; stubs.register(); from memory_bench.__main__ import main; raise SystemExit(main())"
     )
     command = [sys.executable, "-c", code, *STUBS, "task.episodes=1000000"]
