@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from memory_bench import config, records
 from memory_bench.catalogue import entries
 from memory_bench.errors import BadInput
+from memory_bench.metrics import EVIDENCE_METRICS
 
 WRITTEN = ("write", "settle")  # what it takes until an episode can be asked
 NOT_PUBLISHED = ("run", "passages")  # a folder of this machine; texts of the hay, many times over
@@ -87,7 +88,20 @@ def load(folder: Path, experiment: str) -> list[Measured]:
         raise BadInput(f"experiment {experiment!r} was not published: no {', '.join(missing)}; type --publish first")
     together = pd.read_parquet(files[0])
     facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
-    return [Measured(questions=together[together["cell"] == number], **fact) for number, fact in enumerate(facts)]
+    task_of_cell = {number: fact["config"]["choices"]["task"] for number, fact in enumerate(facts)}
+    tasks = dict(list(together.groupby(together["cell"].map(task_of_cell))))
+    found = []
+    for number, fact in enumerate(facts):
+        rows = _own_columns(tasks.get(task_of_cell[number], together.head(0)))
+        found.append(Measured(questions=rows[rows["cell"] == number], **fact))
+    return found
+
+
+def _own_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Drop the tags and answer scores of other tasks: what the runner judges is there for every task, null or not."""
+    judged = {f"scores.{name}" for name in EVIDENCE_METRICS}
+    others = [name for name in map(str, rows) if name.startswith(("tags.", "scores.")) and name not in judged]
+    return rows.drop(columns=[name for name in others if rows[name].isna().all()])
 
 
 def _measured(cell: config.Cell, experiment: str) -> Measured:
