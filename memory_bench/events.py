@@ -9,7 +9,7 @@ A memory need not use this. It is here so that memories differ in how they searc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -32,6 +32,10 @@ class EventStore:
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._held
+
+    def __iter__(self) -> Iterator[Event]:
+        """In the order of writing."""
+        return iter(self._held.values())
 
     def put(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.engram.memory import TIME_BYTES, Engram
+from adapters.engram.memory import Engram
 from adapters.engram.slot import EngramTable
 from adapters.engram.write import TEXTS_AT_ONCE, TouchedRows, pad, write_loss, write_rows
 from memory_bench.errors import BadInput
@@ -228,9 +228,9 @@ def test_its_size_is_the_table_and_the_texts_that_are_kept(slotted: TinyReader) 
     table = sum(SLOT.table_rows(layer) * SLOT.row_width * 4 for layer in SLOT.layers)
     assert memory.size_bytes() == table
     memory.write([FACT, Event("é", "ü")])
-    assert memory.size_bytes() == table + len("a" + FACT.text) + 4 + 2 * TIME_BYTES
+    assert memory.size_bytes() == table + len("a" + FACT.text) + 4 + 2 * 8
     memory.forget(["é"])
-    assert memory.size_bytes() == table + len("a" + FACT.text) + TIME_BYTES
+    assert memory.size_bytes() == table + len("a" + FACT.text) + 8
 
 
 def test_the_write_rule_is_not_made_for_the_words_of_the_task(slotted: TinyReader) -> None:

@@ -14,10 +14,9 @@ from adapters.engram.slot import EngramSlot, EngramTable
 from adapters.engram.write import write_rows
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput
+from memory_bench.events import EventStore
 from memory_bench.readers.local import LocalReader
 from memory_bench.types import Event, Passage, Query
-
-TIME_BYTES = 8  # a double
 
 
 class Engram:
@@ -40,7 +39,7 @@ class Engram:
         self.steps = steps
         self.rate = rate
         self.recency = recency
-        self.held: dict[str, Event] = {}
+        self.store = EventStore()
 
     def attach(self, reader: Reader) -> Reader:
         """Return the reader with this memory's table in its slot. Raises BadInput if the reader has none."""
@@ -52,29 +51,25 @@ class Engram:
         return self.reader.with_look_up(self.table)
 
     def reset(self) -> None:
-        self.held.clear()
+        self.store.clear()
         self.table.clear()
 
     def write(self, events: Sequence[Event]) -> None:
         """Hold the events until `settle` writes them. One whose id is held takes its place, as the latest."""
-        for event in events:
-            self.held.pop(event.id, None)
-            self.held[event.id] = event
+        self.store.put(events)
 
     def settle(self) -> None:
         """Write all events that are held into an empty table."""
         self.table.clear()
-        texts = [self.reader.tokenizer.encode(event.text).ids for event in self.held.values()]
+        texts = [self.reader.tokenizer.encode(event.text).ids for event in self.store]
         texts = [tokens for tokens in texts if len(tokens) > 1]  # nothing follows a single token: nothing to learn
         write_rows(self.reader.model, self.table, texts, steps=self.steps, rate=self.rate, recency=self.recency)
 
     def forget(self, event_ids: Sequence[str]) -> None:
         """Empty the table, since nobody can take one text out of a row; `settle` writes what is still held."""
-        if not self.held.keys() & set(event_ids):
-            return
-        for event_id in event_ids:
-            self.held.pop(event_id, None)
-        self.table.clear()
+        if any(event_id in self.store for event_id in event_ids):
+            self.store.drop(event_ids)
+            self.table.clear()
 
     def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
         """Return nothing: what is remembered enters through the model."""
@@ -82,11 +77,7 @@ class Engram:
 
     def size_bytes(self) -> int:
         """Return the bytes of the table, empty rows included, and of the texts kept to be written again."""
-        return self.table.size_bytes() + sum(map(_kept_bytes, self.held.values()))
+        return self.table.size_bytes() + self.store.size_bytes()
 
     def close(self) -> None:
-        self.held.clear()
-
-
-def _kept_bytes(event: Event) -> int:
-    return sum(len(text.encode()) for text in (event.id, event.text, event.scope)) + TIME_BYTES
+        self.store.clear()
