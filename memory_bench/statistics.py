@@ -3,6 +3,9 @@
 Resampling draws whole clusters (episodes), never single questions: four questions about one stream share its hay, its
 names and its luck. The work is SciPy's (`scipy.stats.bootstrap`, `binomtest`); this file only says what is resampled.
 
+A mean over kinds of questions (`macro_mean`, `macro_difference`) is not resampled: a draw of ten episodes can miss a
+kind altogether, and has no mean of it. Its error is that of its linearisation over episodes.
+
 Two memories are compared on the same questions: `paired_difference` says how far apart they are and whether that is a
 tie, `mcnemar` whether right and wrong changed sides by chance, `holm` corrects a family of such tests, and
 `smallest_detectable_difference` says what this many questions could have shown at all.
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
-Method = Literal["bootstrap", "no spread"]
+Method = Literal["bootstrap", "no spread", "linearised"]
 
 RESAMPLES = 9_999  # with n + 1 a round number, the 2.5 % and 97.5 % points are resampled values
 
@@ -29,7 +32,8 @@ RESAMPLES = 9_999  # with n + 1 a round number, the 2.5 % and 97.5 % points are 
 class Interval:
     """A mean over `n` values in `clusters` clusters, and where the mean of new clusters is expected to lie.
 
-    `method` is "bootstrap", or "no spread" where all clusters agree and resampling would claim a width of 0.
+    `method` is "bootstrap", "linearised" for a mean over kinds, or "no spread" where all clusters agree and either
+    would claim a width of 0.
     """
 
     mean: float
@@ -90,6 +94,64 @@ def paired_difference(
     left, right = (_checked(column, clusters, bounds=(0.0, 1.0)) for column in (first, second))
     differences: list[float] = (left - right).tolist()
     return Difference(clustered_interval(differences, clusters, confidence=confidence, seed=seed, bounds=(-1.0, 1.0)))
+
+
+def macro_mean(
+    values: Sequence[float], kinds: Sequence[str], clusters: Sequence[str], *, confidence: float = 0.95
+) -> Interval:
+    """Return the mean of the means of the kinds, each counting the same, with an interval over clusters.
+
+    With K kinds of n_k values and mean m_k each, m = sum of m_k / K. Its error is that of its linearisation: cluster c
+    contributes r_c = sum over its values of (value - m_k) / (K n_k), and with C clusters
+
+        error ^ 2 = C / (C - 1) x sum of r_c ^ 2
+
+    The interval is Clopper and Pearson's of m x size right out of size, where size is that of an independent sample
+    with this error: m (1 - m) / error ^ 2 x (z / t) ^ 2, at most the number of values; z and t are the points of the
+    normal distribution and of Student's with C - 1 degrees of freedom. It stays in [0, 1] and holds the truth near the
+    ends too, where m +- t error does not (.80 of intervals for ten episodes and a mean of .95).
+
+    Values are scores in [0, 1]. Where every kind has the same mean in all clusters: as `clustered_interval`.
+
+    Source: Woodruff 1971 (JASA 66) for the linearisation, Korn and Graubard 1998 (Survey Methodology 24) for the
+    interval.
+
+    Raises:
+        ValueError: as `clustered_interval`, or where there is not one kind a value.
+    """
+    column = _checked(values, clusters, bounds=(0.0, 1.0))
+    mean, error, count = _linearised(column, kinds, clusters)
+    if error is None:
+        return _without_spread(mean, len(column), count, confidence=confidence, bounds=(0.0, 1.0))
+    tail = (1 - confidence) / 2
+    student = float(stats.norm.isf(tail) / stats.t.isf(tail, count - 1))
+    size = min(mean * (1 - mean) / error**2 * student**2, float(len(column)))
+    right, wrong = mean * size, (1 - mean) * size
+    low, high = stats.beta.ppf(tail, right, wrong + 1), stats.beta.isf(tail, right + 1, wrong)
+    return Interval(mean, float(low), float(high), len(column), count, "linearised")
+
+
+def macro_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    kinds: Sequence[str],
+    clusters: Sequence[str],
+    *,
+    confidence: float = 0.95,
+) -> Difference:
+    """Return `macro_mean` of first - second: both are scores in [0, 1] of the same questions, in the same order.
+
+    The interval is m +- t x error, with the error of `macro_mean` and C - 1 degrees of freedom, within [-1, 1].
+
+    Raises:
+        ValueError: as `macro_mean`, for either column.
+    """
+    left, right = (_checked(column, clusters, bounds=(0.0, 1.0)) for column in (first, second))
+    mean, error, count = _linearised(left - right, kinds, clusters)
+    if error is None:
+        return Difference(_without_spread(mean, len(left), count, confidence=confidence, bounds=(-1.0, 1.0)))
+    reach = float(stats.t.isf((1 - confidence) / 2, count - 1)) * error
+    return Difference(Interval(mean, max(-1.0, mean - reach), min(1.0, mean + reach), len(left), count, "linearised"))
 
 
 def mcnemar(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -178,6 +240,20 @@ def _per_cluster(columns: Sequence[Floats], clusters: Sequence[str]) -> list[Flo
     """Return the sum of each column per cluster, clusters in the order of their names."""
     _, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     return [np.bincount(member, weights=column).astype(np.float64) for column in columns]
+
+
+def _linearised(values: Floats, kinds: Sequence[str], clusters: Sequence[str]) -> tuple[float, float | None, int]:
+    """Return the mean over kinds, its error (None where clusters do not tell one), and how many clusters there are."""
+    if len(kinds) != len(values):
+        raise ValueError(f"expected one kind a value, got {len(values)} values and {len(kinds)} kinds")
+    _, kind = np.unique(np.asarray(kinds, dtype=str), return_inverse=True)
+    counts = np.bincount(kind)
+    means = np.bincount(kind, weights=values) / counts
+    (residuals,) = _per_cluster([(values - means[kind]) / (len(counts) * counts[kind])], clusters)
+    mean, count = float(means.mean()), len(residuals)
+    if np.allclose(residuals, 0.0, rtol=0.0, atol=1e-9):
+        return mean, None, count
+    return mean, math.sqrt(count / (count - 1) * float(residuals @ residuals)), count
 
 
 def _ratio(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
