@@ -11,7 +11,7 @@ from memory_bench.types import Passage, Question
 RETRIEVAL_BUDGETS = (256, 512, 1024, 2048, 4096)
 """Tokens of passages at which evidence is judged beside the run's own budget; no reader is asked at these."""
 EVIDENCE_METRICS = (
-    *("evidence_in_context", "hit@1", "stale@1", "answer_in_context", "forgotten_in_context"),
+    *("evidence_in_context", "hit@1", "stale@1", "answer_in_context", "forgotten_in_context", "dangling_in_context"),
     *(f"evidence@{budget}" for budget in RETRIEVAL_BUDGETS),
 )
 

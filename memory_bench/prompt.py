@@ -29,23 +29,16 @@ class Prompt:
     context_bytes: int
 
 
-def build(
-    passages: Sequence[Passage],
-    asked: str,
-    *,
-    budget_tokens: int,
-    count: Count,
-    earlier: str = "",
-) -> Prompt:
+def build(passages: Sequence[Passage], asked: str, *, budget_tokens: int, count: Count) -> Prompt:
     """Pack passages in rank order, each whole or not at all, and print them worst first before what is asked.
 
-    The budget covers passages and separators in the tokens of `count`; `earlier` (the episode so far, where a task
-    carries it along) and the question stand outside it.
+    The budget covers passages and separators in the tokens of `count`; the question stands outside it, and so does the
+    episode so far, which `carry` puts before this where a task carries it along.
     """
     packed = pack(passages, [budget_tokens], count)[budget_tokens]
     context = _context(passages, packed)
     tokens = count(context) if packed else 0
-    return Prompt(earlier + context + asked, packed, tokens, len(context.encode()))
+    return Prompt(context + asked, packed, tokens, len(context.encode()))
 
 
 def pack(passages: Sequence[Passage], budgets: Sequence[int], count: Count) -> dict[int, tuple[int, ...]]:

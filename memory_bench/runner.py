@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from memory_bench import prompt
+from memory_bench.carry import Carry, Placed
 from memory_bench.contracts import Memory, Reader, Task
 from memory_bench.errors import BadInput
 from memory_bench.meter import Meter, Phase, Region
@@ -86,7 +87,7 @@ class Walk:
     count: prompt.Count = field(init=False)
     written: dict[str, str] = field(default_factory=dict)
     unsettled: bool = False
-    earlier: str = ""
+    carry: Carry = field(init=False)
 
     def attach(self) -> Operation:
         with self.meter.region("attach") as region:
@@ -95,9 +96,10 @@ class Walk:
         return Operation("attach", None, 0, self.meter.costs(region) | {"size_bytes": None})
 
     def episode(self, episode: Episode) -> Iterator[Operation | Record]:
-        self.written, self.unsettled, self.earlier = {}, False, ""
+        self.written, self.unsettled = {}, False
         # a passage comes back for every question of an episode; kept longer, whole contexts would pile up in RAM
         self.count = lru_cache(maxsize=4096)(self.count_tokens)
+        self.carry = Carry(episode, most=self.reader.window_tokens - self.options.answer_tokens, count=self.count)
         yield self._operation("reset", episode, self.memory.reset)
         for step in _batched(episode.steps, self.options.write_batch):
             if isinstance(step, Question):
@@ -115,6 +117,7 @@ class Walk:
     def _take_note(self, step: list[Event] | Forget) -> None:
         if not isinstance(step, Forget):
             self.written |= {event.id: event.text for event in step}
+            self.carry.define(step)
 
     def _tell(self, episode: Episode, step: list[Event] | Forget) -> Operation:
         if isinstance(step, Forget):
@@ -134,18 +137,20 @@ class Walk:
 
     def _ask(self, episode: Episode, question: Question) -> Record:
         asked = question.cloze if self.reader.style == "cloze" else question.query.text
-        room = self.reader.window_tokens - self.options.answer_tokens - self.count(self.earlier + asked)
+        room = self.reader.window_tokens - self.options.answer_tokens - self.count(asked)
         budget = room if self.options.budget_tokens is None else self.options.budget_tokens
         read, generate = self.meter.region("read"), self.meter.region("generate")
         offered = self._offered(question, budget, read)
-        built = prompt.build(offered, asked, budget_tokens=budget, count=self.count, earlier=self.earlier)
+        built = prompt.build(offered, asked, budget_tokens=budget, count=self.count)
         # without a budget everything is meant to be read: an answer from a part of it would be another memory's
         whole = self.options.budget_tokens is not None or len(built.packed) == len(offered)
-        fits = whole and built.context_tokens <= room
-        completion = self._answer(built.text, question, generate) if fits else None
-        if episode.carry and completion is not None:
-            self.earlier = f"{built.text}{completion.text}\n"
-        return self._record(episode, question, offered, built, completion, (read, generate))
+        placed = completion = None
+        if whole and built.context_tokens <= room:
+            packed = [offered[rank] for rank in built.packed]
+            placed = self.carry.place(built, packed)
+            completion = self._answer(placed.text, question, generate)
+            self.carry.end_turn(built, packed, placed, completion.text)
+        return self._record(episode, question, offered, built, placed, completion, (read, generate))
 
     def _offered(self, question: Question, budget_tokens: int, region: Region) -> list[Passage]:
         if self.control.packs_evidence:
@@ -176,17 +181,20 @@ class Walk:
         question: Question,
         offered: Sequence[Passage],
         built: prompt.Prompt,
+        placed: Placed | None,
         completion: Completion | None,
         regions: tuple[Region, Region],
     ) -> Record:
         scores: dict[str, float | None] = dict.fromkeys(EVIDENCE_METRICS)
-        if completion is not None:
-            scores = self._judged(question, completion.text) | self._evidence(question, offered, built)
+        if placed and completion:
+            scores = self._judged(question, completion.text) | self._evidence(question, offered, built, placed)
         costs = self.meter.costs(*regions) | self.meter.peaks()
         costs |= {
             "context_tokens": built.context_tokens,
             "context_bytes": built.context_bytes,
-            "prompt_bytes": len(built.text.encode()),
+            "prompt_bytes": len((placed.text if placed else built.text).encode()),
+            "repeated_tokens": placed.repeated_tokens if placed else None,
+            "dangling_ids": placed.dangling_ids if placed else None,
             "cached_tokens": completion.cached_tokens if completion else None,
             "first_token_seconds": completion.first_token_seconds if completion else None,
         }
@@ -209,12 +217,22 @@ class Walk:
         )
 
     def _evidence(
-        self, question: Question, offered: Sequence[Passage], built: prompt.Prompt
+        self, question: Question, offered: Sequence[Passage], built: prompt.Prompt, placed: Placed
     ) -> dict[str, float | None]:
         # where there is nothing to find, no budget has to be packed to say so
         budgets = RETRIEVAL_BUDGETS if question.evidence else ()
         within = dict.fromkeys(RETRIEVAL_BUDGETS, ()) | prompt.pack(offered, budgets, self.count)
-        return evidence_metrics(question, offered, packed=built.packed, packed_within=within, written=self.written)
+        judged = partial(evidence_metrics, question, written=self.written)
+        scores = judged(offered, packed=built.packed, packed_within=within)
+        if placed.earlier and question.evidence:
+            # what an earlier turn holds whole stands in the context too: a memory need not bring it again
+            held = tuple(id for id in question.evidence & self.written.keys() if self.written[id] in placed.earlier)
+            with_earlier = judged(
+                [*offered, Passage(placed.earlier, held)], packed=(*built.packed, len(offered)), packed_within={}
+            )
+            scores["evidence_in_context"] = with_earlier["evidence_in_context"]
+        dangling = None if placed.dangling_ids is None else float(placed.dangling_ids > 0)
+        return scores | {"dangling_in_context": dangling}
 
     def _judged(self, question: Question, answer: str) -> dict[str, float | None]:
         scores = self.task.score(question, answer)

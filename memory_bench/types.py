@@ -71,11 +71,16 @@ Step: TypeAlias = Event | Forget | Question
 
 @dataclass(frozen=True)
 class Episode:
-    """One life of a memory: it starts empty. With `carry`, earlier prompts and answers stay in the context."""
+    """One life of a memory: it starts empty. With `carry`, earlier prompts and answers stay in the context.
+
+    `ids` is a regular expression of the names that the texts of events give themselves, such as `[r17]`, by which a
+    passage may refer to a text that stands in the prompt already; empty where texts have no names.
+    """
 
     id: str
     steps: tuple[Step, ...]
     carry: bool = False
+    ids: str = ""
 
 
 @dataclass(frozen=True)

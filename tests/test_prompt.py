@@ -52,12 +52,6 @@ def test_no_passage_leaves_the_question_alone() -> None:
     assert (built.text, built.packed, built.context_tokens, built.context_bytes) == ("The code is", (), 0, 0)
 
 
-def test_what_came_earlier_stands_first_and_outside_the_budget() -> None:
-    built = prompt.build([Passage("new")], "q", budget_tokens=1, count=words, earlier="a long story\n")
-    assert built.text == "a long story\nnew\nq"
-    assert built.context_tokens == 1
-
-
 TEXTS = st.lists(st.text(alphabet="ab c", min_size=1, max_size=12), max_size=12)
 
 
