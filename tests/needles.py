@@ -20,7 +20,13 @@ def needle(**options: Any) -> Needle:
     """Return the task as conf/task/needle.yaml has it, with some options changed."""
     defaults = yaml.safe_load((ROOT / "conf" / "task" / "needle.yaml").read_text())
     del defaults["_target_"]
+    defaults.pop("claims", None)  # what the file promises moves no number
     return Needle(**{**defaults, **options})
+
+
+def default_kinds() -> list[str]:
+    """Return the kinds of conf/task/needle.yaml: those that are published."""
+    return list(yaml.safe_load((ROOT / "conf" / "task" / "needle.yaml").read_text())["kinds"])
 
 
 def events(episode: Episode) -> list[Event]:
@@ -37,3 +43,10 @@ def texts(episode: Episode) -> dict[str, str]:
 
 def digest(episodes: Iterable[Episode]) -> str:
     return hashlib.sha256(repr(list(episodes)).encode()).hexdigest()
+
+
+# what is left of a sentence when it says nothing
+EMPTY = """
+    a about after and are as at be before by can did do does for from had has have how if in into is it its must of on
+    one over s that the their they this to under until up was were what when which who will with
+"""

@@ -25,8 +25,9 @@ from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from tasks.entity.names import tokenized, unicode_names
 from tasks.entity.templates import RELATIONS as ENTITY_RELATIONS
 from tasks.entity.values import World
+from tasks.needle.licences import licence_texts
 from tasks.needle.names import VALUES, draw_entity, draw_neighbour
-from tasks.needle.sources import Document, licence_texts, python_prose, standard_library
+from tasks.needle.sources import Document, python_prose, standard_library
 from tasks.needle.templates import RELATIONS, REMARKS
 
 RUN = 8

@@ -24,7 +24,7 @@ from tasks.needle.facts import Storyteller
 from tasks.needle.layout import Layout
 from tasks.needle.schedule import KINDS, Schedule, deal
 from tasks.needle.templates import RELATIONS, Relation, Wording
-from tests.needles import ROOT, digest, events, needle, questions, texts
+from tests.needles import ROOT, default_kinds, digest, events, needle, questions, texts
 
 WORD = re.compile(r"\w+")
 
@@ -115,8 +115,9 @@ def obeys_laws_of_questions(question: Question, episode: Episode) -> None:
     assert question.cloze == question.cloze.rstrip()
     assert question.evidence <= held.keys()
     assert question.stale <= held.keys()
-    if question.tags["kind"] == "absent":
+    if question.tags["kind"] in ("absent", "forgotten"):
         assert (answer, question.evidence, question.stale) == (UNKNOWN, frozenset(), frozenset())
+        assert len(question.forgotten) == (question.tags["kind"] == "forgotten")
         return
     assert {id for id, text in held.items() if answer.casefold() in text.casefold()} == question.evidence
     assert answer.casefold() not in f"{question.cloze} {question.query.text}".casefold()
@@ -148,8 +149,8 @@ def test_kinds_wordings_depths_and_value_types_are_balanced() -> None:
     assert kinds == {"multi": 68, "lexical": 67, "paraphrase": 67, "boilerplate": 66, "updated": 66, "absent": 66}
     wordings = Counter((tag["kind"], tag["wording"]) for tag in tags)
     assert wordings["lexical", "event"] == wordings["paraphrase", "reworded"] == 67
-    assert all(wordings[kind, "event"] == wordings[kind, "reworded"] for kind in KINDS[2:])
-    for kind in KINDS:
+    assert all(wordings[kind, "event"] == wordings[kind, "reworded"] for kind in default_kinds()[2:])
+    for kind in default_kinds():
         types = Counter(tag["value_type"] for tag in tags if tag["kind"] == kind)
         assert max(types.values()) - min(types.values()) <= (4 if kind == "multi" else 1)
     depths = Counter(tag["depth"] for tag in tags if tag["kind"] != "absent")
@@ -160,12 +161,12 @@ def test_kinds_wordings_depths_and_value_types_are_balanced() -> None:
 def test_ten_episodes_ask_every_kind_in_both_wordings() -> None:
     tags = [question.tags for episode in needle().episodes(0) for question in questions(episode)]
     assert len(tags) == 40
-    assert {tag["kind"] for tag in tags} == set(KINDS)
+    assert {tag["kind"] for tag in tags} == set(default_kinds())
     assert Counter(tag["wording"] for tag in tags) == {"event": 20, "reworded": 20}
 
 
 def test_the_schedule_is_the_one_in_its_docstring() -> None:
-    schedule = Schedule(10, 4, KINDS, 0.5, 11, ["digits"])
+    schedule = Schedule(10, 4, default_kinds(), 0.5, 11, ["digits"])
     assert [[plan.kind[:3] for plan in schedule.plans(0, episode)] for episode in range(6)] == [
         ["lex", "par", "boi", "upd"],
         ["abs", "lex", "par", "boi"],
@@ -312,7 +313,13 @@ def test_the_same_seed_gives_the_same_episodes_in_another_process() -> None:
 
 @pytest.mark.parametrize(
     ("length_tokens", "distractors", "kinds"),
-    [(512, 1, KINDS), (768, 1, ["updated"]), (1024, 4, KINDS), (1024, 2, ["boilerplate", "updated"])],
+    [
+        (512, 1, default_kinds()),
+        (1024, 1, KINDS),
+        (768, 1, ["updated"]),
+        (1024, 4, default_kinds()),
+        (1024, 2, ["boilerplate", "updated"]),
+    ],
 )
 def test_a_crowded_haystack_holds_every_episode(length_tokens: int, distractors: int, kinds: list[str]) -> None:
     task = needle(length_tokens=length_tokens, distractors=distractors, kinds=list(kinds), episodes=60)

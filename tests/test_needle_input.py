@@ -10,9 +10,10 @@ import pytest
 from Stemmer import Stemmer
 
 from memory_bench.errors import BadInput
+from tasks.needle import licences
 from tasks.needle.sources import is_word, prose, standard_library
 from tasks.needle.templates import RELATIONS, Relation, Wording
-from tests.needles import events, needle, questions
+from tests.needles import EMPTY, events, needle, questions
 
 SMALL = {"length_tokens": 512, "distractors": 0, "boilerplate": 0}
 
@@ -32,6 +33,20 @@ SMALL = {"length_tokens": 512, "distractors": 0, "boilerplate": 0}
         ("questions", 60, "task.questions=60 .* raise task.length_tokens or lower"),
         ("distractors", -1, "task.distractors=-1: expected a whole number >= 0"),
         ("distractors", 200, "task.distractors=200: .* raise task.length_tokens or lower task.distractors"),
+        (
+            "distractor_types",
+            ["neighbor"],
+            r"task.distractor_types=.*: expected a list of some of neighbour, attribute",
+        ),
+        ("distractor_types", [], "task.distractor_types=.*: expected a list"),
+        ("distractor_types", "block", "task.distractor_types=block: expected a list"),
+        ("updates", -1, "task.updates=-1: expected a whole number >= 0"),
+        ("updates", 0, "task.updates=0: updated asks for the newest of several values: type task.updates=1"),
+        ("updates", 60, "task.* raise task.length_tokens or lower"),
+        ("unanswerable", 1.2, "task.unanswerable=1.2: expected a number from 0 to 1"),
+        ("unanswerable", 1.0, "task.unanswerable=1.0: leaves no question for lexical, paraphrase"),
+        ("forget", 0.2, r"task.forget=0.2: add forgotten to task.kinds, or type task.forget=null"),
+        ("licences", ["debain"], "task.licences=.*: expected a list of some of python, project, packages, debian"),
         ("depths", 0, "task.depths=0: expected a whole number >= 1"),
         ("boilerplate", 1.5, "task.boilerplate=1.5: expected a number from 0 to 1"),
         ("boilerplate", "half", "task.boilerplate=half: expected a number from 0 to 1"),
@@ -51,6 +66,46 @@ def test_a_wrong_value_is_named_with_what_was_expected(option: str, value: objec
     with pytest.raises(BadInput, match=expected) as caught:
         needle(**{option: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"kinds": ["absent"], "unanswerable": 0.2}, "task.unanswerable=0.2: a share beside nothing; add another kind"),
+        (
+            {"kinds": ["lexical", "absent", "forgotten"], "unanswerable": 0.5, "forget": 0.5},
+            "task.unanswerable=0.5 task.forget=0.5: leaves no question for lexical",
+        ),
+        (
+            {"kinds": ["latent"], "distractors": 50, "distractor_types": ["neighbour"], "length_tokens": 16384},
+            "task.distractors=50: no free city or language for kind latent; lower task.distractors",
+        ),
+        (
+            {"kinds": ["lexical"], "distractors": 16, "distractor_types": ["block"], "length_tokens": 1024},
+            "task.distractors=16: more blocks than chunks; raise task.length_tokens or lower task.distractors",
+        ),
+        (
+            {"kinds": ["scoped"], "questions": 8, "length_tokens": 640, "distractors": 0},
+            "task.questions=8 task.distractors=0: more needles than chunks; raise task.length_tokens",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(options: dict[str, object], expected: str) -> None:
+    with pytest.raises(BadInput, match=expected) as caught:
+        needle(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_collection_of_licences_that_is_not_here_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(licences.COLLECTIONS, "debian", lambda: licences.debian_licences(tmp_path))  # type: ignore[index]
+    with pytest.raises(BadInput, match=r"task\.licences=debian: there are none on this machine; leave debian out"):
+        licences.licence_texts(("debian",))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "copyright").write_text("Anyone may do anything.")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "copyright").write_bytes(b"\xa9 nobody")
+    found = licences.licence_texts(("debian",))
+    assert [document.name for document in found.documents] == ["one/copyright"]
 
 
 def test_templates_must_have_the_values_that_are_asked_for() -> None:
@@ -159,13 +214,6 @@ def test_rulers_and_addresses_are_no_words() -> None:
         "x" * 40,
         "C++",
     ]
-
-
-# what is left of a sentence when it says nothing
-EMPTY = """
-    a about after and are as at be before by can did do does for from had has have how if in into is it its must of on
-    one over s that the their they this to under until up was were what when which who will with
-"""
 
 
 def content_stems(wording: Wording) -> set[str]:

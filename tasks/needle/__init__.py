@@ -15,6 +15,18 @@
 | multi | all needles of the haystack have one template; each question asks for one of them |
 | updated | the newest of two values; the old one stays in the stream |
 | absent | nothing to find, though the entity and its neighbours are spoken of: the answer is `unknown` |
+| scoped | the needle and a rival with another value stand in two sections; the question names one of the sections |
+| latent | needle and question share no word: what is asked for in Kenya was told of Nairobi (tasks.needle.links) |
+| forgotten | the event of the needle is to be forgotten before the question: the answer is `unknown` |
+
+What leads astray, besides a value that belongs to nothing (e0 is the needle):
+
+    e0  The access code of gate Vorlen 41 is 7365020.
+    d0  The access code of gate Tormek 41 is 8120567.                    neighbour: one word of the entity is another
+    d1  On the radio gate Vorlen 41 uses the call sign 5520931.          attribute: another one of the same entity
+    d2  Brokers insured vessel Amber Heron under the policy 1190377.     format: nothing in common but the look
+    d3  The access code of depot Old Zarun is 6402218.                   block: in the same text as e0, with other slots
+    d4  It is wrong that the access code of gate Vorlen 41 is 2093318.   negated
 """
 
 from tasks.needle.task import Needle

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import TypeVar
 
 from numpy.random import Generator
 from tokenizers import Tokenizer
 
 from memory_bench.task_tokens import count_tokens
-from tasks.needle.names import VALUES, Entity, draw_entity, draw_neighbour
+from tasks.needle.links import Link, draw_link
+from tasks.needle.names import VALUES, Entity, draw_entity, draw_neighbour, two_words
 from tasks.needle.schedule import Plan
 from tasks.needle.templates import REMARKS, Relation, Wording
 
+DISTRACTORS = ("neighbour", "attribute", "format", "block", "negated")
 FEWEST_REPEATS = 2  # of a block: one that does not repeat is no boilerplate
 LEAST_HAY_TOKENS = 8  # beside the facts of a chunk: they stand in text
 NAME_TOKENS = range(2, 9)
+Picked = TypeVar("Picked")
 
 
 class LayoutError(Exception):
@@ -25,13 +30,19 @@ class LayoutError(Exception):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Everything that is counted. A chunk holds `smallest` .. `chunk_tokens` tokens, each size equally often."""
+    """Everything that is counted. A chunk holds `smallest` .. `chunk_tokens` tokens, each size equally often.
+
+    `types` are those of the distractors, dealt in turn to each needle; `updates` how many older values an updated
+    needle has.
+    """
 
     length_tokens: int
     chunk_tokens: int
     depths: int
     distractors: int
     boilerplate: float
+    types: Sequence[str]
+    updates: int
 
     @property
     def smallest(self) -> int:
@@ -58,29 +69,46 @@ class Fact:
 class Asked:
     """A question with everything that is told because of it.
 
-    `gold` is None where there is nothing to find; `old` is what `gold` supersedes. A distractor has the template of the
-    needle and all words of its entity but one, or is another attribute of that entity. The value of the remark belongs
-    to nothing, so that the look of a value does not betray the needle.
+    `gold` holds the answer and `gone` what is forgotten before it is asked for: there is one of the two, or nothing to
+    find. `olds` are what `gold` supersedes, and `rival` is the same fact in another section. Those of `block` among the
+    distractors stand in the text of the needle. The value of the remark belongs to nothing, so that the look of a value
+    does not betray the needle.
     """
 
     plan: Plan
-    entity: Entity
+    entity: Entity | Link
     wording: Wording
     gold: Fact | None
-    old: Fact | None
+    gone: Fact | None
+    olds: list[Fact]
+    rival: Fact | None
     distractors: list[Fact]
+    block: list[Fact]
     remark: Fact
 
     @property
+    def needle(self) -> Fact | None:
+        return self.gold or self.gone
+
+    @property
     def cloze(self) -> str:
-        return self.wording.cloze.format(entity=self.entity)
+        return self.wording.cloze.format(entity=self.name)
 
     @property
     def text(self) -> str:
-        return self.wording.text.format(entity=self.entity)
+        return self.wording.text.format(entity=self.name)
+
+    @property
+    def name(self) -> str:
+        """How the question calls the entity."""
+        return self.entity.asked if isinstance(self.entity, Link) else str(self.entity)
+
+    def stated(self) -> list[Fact]:
+        """Return what is said of the entity in the words of the needle: every value that was or could be the answer."""
+        return [fact for fact in (self.gold, self.gone, *self.olds, self.rival) if fact]
 
     def facts(self) -> list[Fact]:
-        return [fact for fact in (self.gold, self.old, *self.distractors, self.remark) if fact]
+        return [*self.stated(), *self.distractors, self.remark]
 
 
 class Storyteller:
@@ -107,28 +135,66 @@ class Storyteller:
         return relation, relation.events[self.rng.integers(len(relation.events))]
 
     def draw_asked(self, plan: Plan, relation: Relation, event: Wording, entities: set[str]) -> Asked:
-        entity = self.new_entity(entities)
+        entity = self.new_link(entities) if plan.kind == "latent" else self.new_entity(entities)
         wording = relation.questions[self.rng.integers(len(relation.questions))] if plan.reworded else event
-        gold = None if plan.kind == "absent" else self.state(event, entity, plan)
-        old = self.state(event, entity, plan) if plan.kind == "updated" else None
-        distractors = self.draw_distractors(plan, relation, event, entity, entities)
-        return Asked(plan, entity, wording, gold, old, distractors, self.draw_remark(plan))
+        rival = None
+        if plan.kind == "scoped":
+            ours, theirs = self.draw_sections()
+            rival = self.state(within(theirs, event), entity, plan)
+            event, wording = within(ours, event), within(ours, wording)
+        needle = None if plan.kind == "absent" else self.state(event, entity, plan)
+        gold, gone = (None, needle) if plan.kind == "forgotten" else (needle, None)
+        olds = [self.state(event, entity, plan) for _ in range(self.sizes.updates * (plan.kind == "updated"))]
+        told = self.draw_distractors(plan, relation, event, entity, entities)
+        distractors = [fact for facts in told.values() for fact in facts]
+        block = distractors if plan.kind == "boilerplate" else told["block"]
+        remark = self.draw_remark(plan)
+        return Asked(plan, entity, wording, gold, gone, olds, rival, distractors, block, remark)
 
     def draw_distractors(
-        self, plan: Plan, relation: Relation, event: Wording, entity: Entity, entities: set[str]
-    ) -> list[Fact]:
-        """Return neighbours of the entity with the same fact (a third), and other attributes of the entity itself."""
+        self, plan: Plan, relation: Relation, event: Wording, entity: Entity | Link, entities: set[str]
+    ) -> dict[str, list[Fact]]:
+        """Return type -> what leads astray. See tasks.needle for the types."""
         count = max(self.sizes.distractors, FEWEST_REPEATS if plan.kind == "boilerplate" else 0)
+        types = Counter(self.sizes.types[turn % len(self.sizes.types)] for turn in range(count))
         others = [one for one in self.templates if one is not relation and plan.value_type in one.values]
-        # attributes are the more: only when they fill the budget must a memory tell one attribute from another
-        attributes = count - ceil(count / 3) if others else 0
-        near = [self.state(event, self.new_entity(entities, near=entity), plan) for _ in range(count - attributes)]
+        if not others:  # templates of one relation: an entity then has neighbours only
+            types["neighbour"] += types.pop("attribute", 0)
+        told = {
+            "neighbour": [self.state(event, self.neighbour(entities, entity), plan) for _ in range(types["neighbour"])]
+        }
         order = self.rng.permutation(len(others))
         # more attributes than relations: an entity then has several values of one, as it does after an update
-        told = [others[order[turn % len(others)]] for turn in range(attributes)]
-        return near + [self.state(one.events[self.rng.integers(len(one.events))], entity, plan) for one in told]
+        related = [others[order[turn % len(others)]] for turn in range(types["attribute"])]
+        told["attribute"] = [self.state(self.pick(one.events), entity, plan) for one in related]
+        alike = [self.pick(tuple(others) or (relation,)) for _ in range(types["format"])]
+        told["format"] = [self.state(self.pick(one.events), self.new_entity(entities), plan) for one in alike]
+        told["block"] = [self.state(event, self.new_entity(entities), plan) for _ in range(types["block"])]
+        told["negated"] = [self.state(denied(event), entity, plan) for _ in range(types["negated"])]
+        return told
 
-    def new_entity(self, entities: set[str], *, near: Entity | None = None) -> Entity:
+    def pick(self, options: tuple[Picked, ...]) -> Picked:
+        return options[self.rng.integers(len(options))]
+
+    def neighbour(self, entities: set[str], entity: Entity | Link) -> Entity | Link:
+        """Return an entity with all words of this one but one."""
+        return self.new_link(entities, near=entity) if isinstance(entity, Link) else self.new_entity(entities, entity)
+
+    def draw_sections(self) -> tuple[str, str]:
+        """Return two sections of different names."""
+        names = [f"the section {two_words(self.rng).title()}" for _ in range(2)]
+        return (names[0], names[1]) if names[0] != names[1] else self.draw_sections()
+
+    def new_link(self, entities: set[str], *, near: Link | None = None) -> Link:
+        """Return a link of which neither end was named in this episode."""
+        for _ in range(1000):
+            link = draw_link(self.rng, near=near)
+            if not {link.told, link.asked} & entities:
+                entities |= {link.told, link.asked}
+                return link
+        raise LayoutError("no free city or language for kind latent; lower task.distractors or task.questions")
+
+    def new_entity(self, entities: set[str], near: Entity | None = None) -> Entity:
         """Return an entity that this episode has not named yet, with a name of 2 to 8 tokens."""
         for _ in range(1000):
             entity = draw_neighbour(near, self.rng) if near else draw_entity(self.rng)
@@ -137,7 +203,7 @@ class Storyteller:
                 return entity
         raise LayoutError(f"no free name of {NAME_TOKENS[0]} to {NAME_TOKENS[-1]} tokens; use another task.tokenizer")
 
-    def state(self, wording: Wording, entity: Entity, plan: Plan) -> Fact:
+    def state(self, wording: Wording, entity: Entity | Link, plan: Plan) -> Fact:
         value = VALUES[plan.value_type](self.rng)
         fact = Fact(f"{wording.cloze.format(entity=entity)} {value}.", value)
         room = self.sizes.smallest - LEAST_HAY_TOKENS
@@ -148,3 +214,18 @@ class Storyteller:
     def draw_remark(self, plan: Plan) -> Fact:
         value = VALUES[plan.value_type](self.rng)
         return Fact(REMARKS[self.rng.integers(len(REMARKS))].format(value=value), value)
+
+
+def within(section: str, wording: Wording) -> Wording:
+    """Return the wording as it reads in a section."""
+    return Wording(f"In {section}, {continued(wording.cloze)}", f"In {section}, {continued(wording.text)}")
+
+
+def denied(wording: Wording) -> Wording:
+    """Return the wording of an event that says of a value that it is not the one."""
+    return Wording(f"It is wrong that {continued(wording.cloze)}", wording.text)
+
+
+def continued(sentence: str) -> str:
+    """Return a sentence as it goes on after other words."""
+    return sentence[:1].lower() + sentence[1:]

@@ -8,7 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, count, islice
+from functools import lru_cache
+from itertools import accumulate, chain, count, islice
 
 from numpy.random import Generator
 from tokenizers import Tokenizer
@@ -66,15 +67,18 @@ def boilerplate_words(documents: Sequence[Document], rng: Generator) -> Words:
 
 def notices(documents: Sequence[Document], rng: Generator) -> Iterator[Sequence[str]]:
     orders = (rng.permutation(len(documents)) for _ in count())
-    fresh = chain.from_iterable(
-        patchwork([iter(documents[at].words) for at in order], NOTICE_WORDS) for order in orders
-    )
+    fresh = chain.from_iterable(patchwork([untouched(documents[at]) for at in order], NOTICE_WORDS) for order in orders)
     drawn: list[Sequence[str]] = []
     while True:
         repeated = bool(drawn) and rng.random() < REPEATED
         # drawn from all earlier ones, repetitions included: a common licence becomes more common, as in real trees
         drawn.append(drawn[rng.integers(len(drawn))] if repeated else next(fresh))
         yield drawn[-1]
+
+
+def untouched(document: Document) -> Iterator[str]:
+    """Yield the words of a document that is taken apart with the first of them: there are thousands of licences."""
+    yield from document.words
 
 
 def patchwork(texts: Sequence[Iterator[str]], size: int) -> Iterator[Sequence[str]]:
@@ -93,7 +97,20 @@ def fit(tokenizer: Tokenizer, words: Sequence[str], sentences: Sequence[str], *,
     def tokens(number: int) -> int:
         return count_tokens(tokenizer, " ".join([*words[:number], *sentences]))
 
-    return bisect_right(range(len(words) + 1), limit, key=tokens) - 1
+    # words have the same tokens in almost every text: their sum is a guess that mostly has to be confirmed only
+    left = limit - (count_tokens(tokenizer, " ".join(sentences)) if sentences else 0)
+    number = bisect_right(list(accumulate(tokens_of_word(tokenizer, word) for word in words)), left)
+    while number < len(words) and tokens(number + 1) <= limit:
+        number += 1
+    while number >= 0 and tokens(number) > limit:
+        number -= 1
+    return number
+
+
+@lru_cache(maxsize=2**16)
+def tokens_of_word(tokenizer: Tokenizer, word: str) -> int:
+    """Return the tokens of a word that does not begin a text."""
+    return count_tokens(tokenizer, f" {word}")
 
 
 def draw_place(words: Sequence[str], rng: Generator) -> int:

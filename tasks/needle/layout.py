@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from numpy.random import Generator
 from tokenizers import Tokenizer
@@ -10,6 +11,14 @@ from tokenizers import Tokenizer
 from memory_bench.task_tokens import count_tokens
 from tasks.needle.facts import LEAST_HAY_TOKENS, Asked, Fact, LayoutError, Sizes
 from tasks.needle.hay import ExhaustedError, Words, draw_place, fit, slip_in
+
+
+@dataclass(frozen=True)
+class Block:
+    """Chunks of the same text, which is that of a licence or ordinary; only the sentences in them differ."""
+
+    chunks: list[int]
+    licence: bool
 
 
 class Layout:
@@ -21,15 +30,15 @@ class Layout:
         self.rng = rng
         self.limits = [int(limit) for limit in rng.integers(sizes.smallest, sizes.chunk_tokens + 1, sizes.chunks)]
         self.facts: list[list[Fact]] = [[] for _ in range(sizes.chunks)]
-        self.blocks: list[list[int]] = []
+        self.blocks: list[Block] = []
 
     def lay_out(self, asked: Sequence[Asked]) -> None:
         """Give every fact its chunk: needles first, each in one of its own at its depth. Raises LayoutError."""
-        needles = [one for one in asked if one.gold]
-        for one in sorted(needles, key=lambda one: one.old is None):  # two in order are harder to place than one
+        needles = [one for one in asked if one.needle]
+        for one in sorted(needles, key=lambda one: -len(one.olds)):  # several in order are harder to place than one
             self.place_needle(one)
-        for one in needles:
-            if one.plan.kind == "boilerplate":
+        for one in asked:
+            if one.block:
                 self.place_block(one)
         rest = [fact for one in asked for fact in one.facts() if fact.chunk < 0]
         # the longest first, as one packs a suitcase: short haystacks then hold more
@@ -37,24 +46,38 @@ class Layout:
             self.put(fact, self.roomy(fact))
 
     def place_needle(self, asked: Asked) -> None:
-        """Give a needle the free chunk nearest to its depth, and what it supersedes one before that."""
+        """Give a needle the free chunk nearest to its depth, and what it supersedes free ones before that."""
         free = self.free()
-        fit_for_it = [chunk for chunk in free if not asked.old or chunk > min(free)]
-        if not fit_for_it or not asked.gold:
+        fit_for_it = sorted(free)[len(asked.olds) :]
+        if not fit_for_it or not asked.needle:
             raise LayoutError("more needles than chunks; raise task.length_tokens or lower task.questions")
-        self.put(asked.gold, min(fit_for_it, key=lambda chunk: abs(self.sizes.depth_of(chunk) - asked.plan.depth)))
-        if asked.old:
-            self.put(asked.old, next(chunk for chunk in free if chunk < asked.gold.chunk))
+        place = min(
+            (chunk for chunk in free if chunk >= fit_for_it[0]),
+            key=lambda chunk: abs(self.sizes.depth_of(chunk) - asked.plan.depth),
+        )
+        self.put(asked.needle, place)
+        for old, chunk in zip(asked.olds, [chunk for chunk in free if chunk < place], strict=False):
+            self.put(old, chunk)
+        if asked.rival:
+            self.put(asked.rival, self.first_free())
+
+    def first_free(self) -> int:
+        for chunk in self.free():
+            return chunk
+        raise LayoutError("more needles than chunks; raise task.length_tokens or lower task.questions")
 
     def place_block(self, asked: Asked) -> None:
-        """Give the distractors of a needle chunks of their own with the limit of its chunk: one block, other slots."""
+        """Give some distractors of a needle chunks of their own with the limit of its chunk: one block, other slots."""
         free = self.free()
-        if len(free) < len(asked.distractors) or not asked.gold:
+        if len(free) < len(asked.block):
             raise LayoutError("more blocks than chunks; raise task.length_tokens or lower task.distractors")
-        for fact, chunk in zip(asked.distractors, free, strict=False):
+        for fact, chunk in zip(asked.block, free, strict=False):
             self.put(fact, chunk)
-            self.limits[chunk] = self.limits[asked.gold.chunk]
-        self.blocks.append([fact.chunk for fact in (asked.gold, *asked.distractors)])
+        chunks = [fact.chunk for fact in (asked.needle, *asked.block) if fact]
+        for chunk in chunks:
+            self.limits[chunk] = self.limits[chunks[0]]
+        licence = asked.plan.kind == "boilerplate" or self.rng.random() < self.sizes.boilerplate
+        self.blocks.append(Block(chunks, licence))
 
     def free(self) -> list[int]:
         """Return the chunks with nothing in them, in random order."""
@@ -62,7 +85,7 @@ class Layout:
 
     def roomy(self, fact: Fact) -> int:
         """Return a random chunk among those that hold the fewest facts and have room for this one."""
-        blocks = {chunk for block in self.blocks for chunk in block}
+        blocks = {chunk for block in self.blocks for chunk in block.chunks}
         order = [int(chunk) for chunk in self.rng.permutation(self.sizes.chunks)]
         for chunk in sorted(order, key=lambda chunk: len(self.facts[chunk])):
             sentences = " ".join(one.sentence for one in (*self.facts[chunk], fact))
@@ -79,7 +102,7 @@ class Layout:
         """Return the text of every chunk; raises hay.ExhaustedError."""
         texts = [""] * self.sizes.chunks
         for block in self.blocks:
-            self.fill_together(texts, block, licences)
+            self.fill_together(texts, block.chunks, licences if block.licence else prose)
         ordinary = [chunk for chunk in range(self.sizes.chunks) if not texts[chunk]]
         boilerplate = round(self.sizes.boilerplate * len(ordinary))
         chosen = {int(chunk) for chunk in self.rng.permutation(ordinary)[:boilerplate]}

@@ -1,8 +1,7 @@
 """Where the hay comes from: texts that every machine with Python has, or the user's own.
 
-Prose: docstrings and comments of the standard library, and the topics of its `help()`. Boilerplate: its licence, the
-headers of its sources, and the licence files of the distributions that this project needs. Files are read and hashed
-at once, but taken apart only when an episode draws from them.
+Docstrings and comments of the standard library and the topics of its `help()`, or any files. They are read and hashed
+at once, but taken apart only when an episode draws from them. What repeats itself: tasks.needle.licences.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from memory_bench.errors import BadInput
@@ -38,11 +36,6 @@ LEFT_OUT = {
     "lib-dynload",
     "__pycache__",
 }
-DISTRIBUTIONS = (
-    *("bm25s", "cachetools", "hydra-core", "jinja2", "numpy", "omegaconf", "pandas", "psutil", "pyarrow", "PyStemmer"),
-    *("rich", "safetensors", "scipy", "tokenizers", "torch"),
-)
-LICENCE_FILE = re.compile(r"licen[sc]e|copying|notice", re.IGNORECASE)
 HEADER = re.compile(r"(?:[ \t]*(?:#.*)?\n)*")
 COMMENT = re.compile(r"^[ \t]*#[ \t](.*)$", re.MULTILINE)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -68,7 +61,14 @@ class Document:
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The text without its white space, its rulers (`-----`) and words longer than 40 characters."""
-        return tuple(word for word in self.extract(self.raw).split() if is_word(word))
+        return tuple(self.spoken())
+
+    def spoken(self) -> Iterator[str]:
+        """Yield the words without keeping them."""
+        return filter(is_word, self.extract(self.raw).split())
+
+    def is_empty(self) -> bool:
+        return next(self.spoken(), None) is None
 
 
 def is_word(word: str) -> bool:
@@ -159,45 +159,6 @@ def header(source: str) -> str:
     return match[0] if match else ""
 
 
-@cache
-def licence_texts() -> Library:
-    """Return the licence of Python, the headers of its modules and our distributions' licences, each text once."""
-    headers = [
-        Document(f"{module.name}:header", text.encode())
-        for module in standard_library()
-        if re.search(r"copyright|licen[sc]e", text := header(module.raw.decode("utf-8", "replace")), re.IGNORECASE)
-    ]
-    python = [Document("LICENSE.txt", path.read_bytes()) for path in python_licences()]
-    collections = {"licences/standard-library": [*python, *(strip_marks(document) for document in headers)]}
-    collections |= {f"licences/{name}": distribution_licences(name) for name in DISTRIBUTIONS}
-    different = {document.words: document for documents in collections.values() for document in documents}
-    return Library(
-        tuple(document for words, document in different.items() if words),
-        {name: digest(documents) for name, documents in collections.items() if documents},
-    )
-
-
-def strip_marks(document: Document) -> Document:
-    """Return a header without its comment signs."""
-    return Document(document.name, re.sub(rb"(?m)^[ \t]*#+!?", b"", document.raw))
-
-
-def python_licences() -> list[Path]:
-    return [path for path in [Path(sysconfig.get_path("stdlib"), "LICENSE.txt")] if path.is_file()]
-
-
-def distribution_licences(name: str) -> list[Document]:
-    """Return the licence files in the metadata of a distribution, sorted; those that are not UTF-8 are no text."""
-    try:
-        files = distribution(name).files or []
-    except PackageNotFoundError:
-        return []  # nothing is read, and identity() names nothing
-    paths = sorted(str(file) for file in files if ".dist-info" in str(file) and LICENCE_FILE.search(file.name))
-    located = [Path(str(distribution(name).locate_file(path))) for path in paths]
-    raws = [(path, file.read_bytes()) for path, file in zip(paths, located, strict=True) if file.is_file()]
-    return [Document(path, raw) for path, raw in raws if is_text(raw)]
-
-
 def is_text(raw: bytes) -> bool:
     try:
         return "\0" not in raw.decode("utf-8")
@@ -216,7 +177,7 @@ def user_haystack(path: Path) -> Library:
         documents = folder_documents(path) if path.is_dir() else file_documents(path)
     except OSError as error:
         raise BadInput(f"task.haystack={path}: cannot be read ({error.strerror}); give a text that can") from error
-    if not any(document.words for document in documents):
+    if all(document.is_empty() for document in documents):
         raise BadInput(f"task.haystack={path}: empty: no words in it; give a text with words separated by spaces")
     return Library(tuple(documents), {f"haystack/{path.name}": digest(documents)})
 

@@ -17,13 +17,15 @@ from memory_bench.metrics import begins_with, exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_share, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Episode, Question
-from tasks.needle.episode import is_clean, to_episode
+from tasks.needle.episode import OTHER_SECTION, is_clean, to_episode
 from tasks.needle.facts import Asked, LayoutError, Sizes, Storyteller
 from tasks.needle.hay import ExhaustedError, boilerplate_words, prose_words
 from tasks.needle.layout import Layout
+from tasks.needle.licences import COLLECTIONS, licence_texts
 from tasks.needle.names import VALUES
+from tasks.needle.options import check_distractor_types, check_kinds, checked_shares
 from tasks.needle.schedule import KINDS, Plan, Schedule
-from tasks.needle.sources import Library, licence_texts, python_prose, user_haystack
+from tasks.needle.sources import Library, python_prose, user_haystack
 from tasks.needle.templates import RELATIONS, Relation
 
 DRAWS = 1000  # of one episode, before it is said that it cannot be had
@@ -38,10 +40,15 @@ class Needle:
     episodes        each with a haystack of its own
     questions       an episode
     kinds           which, see tasks.needle; equally often
-    distractors     for each needle: a third are neighbours of its entity, the rest other attributes of it
+    distractors     for each needle
+    distractor_types   dealt in turn, see tasks.needle; one that is named twice comes twice as often
+    updates         older values of an updated needle
+    unanswerable    in [0, 1]: share of questions of kind absent; null is as often as every other kind
+    forget          in [0, 1]: share of questions of kind forgotten; null is as often as every other kind
     boilerplate     in [0, 1]: share of the hay that is licence text
+    licences        where that comes from: python, project, packages, debian, see tasks.needle.licences
     value_types     of the answers: digits, words, date, uuid; equally often
-    reworded        in [0, 1]: share of questions worded otherwise than the needle (lexical never, paraphrase always)
+    reworded        in [0, 1]: share of questions worded otherwise than the needle, of the kinds that leave the choice
     depths          how many steps from the first chunk to the last the needles are dealt to
     haystack        the user's text in place of the prose: a file, a folder, or JSON lines with `text`
     tokenizer       a file of the library `tokenizers`; null is the bundled reader's
@@ -61,7 +68,12 @@ class Needle:
         questions: int,
         kinds: Sequence[str],
         distractors: int,
+        distractor_types: Sequence[str],
+        updates: int,
+        unanswerable: float | None,
+        forget: float | None,
         boilerplate: float,
+        licences: Sequence[str],
         value_types: Sequence[str],
         reworded: float,
         depths: int,
@@ -81,21 +93,23 @@ class Needle:
         check_choices("value_types", value_types, tuple(VALUES))
         check_path("haystack", haystack)
         check_path("tokenizer", tokenizer)
-        if "multi" in kinds and questions == 1:
-            raise BadInput(
-                "task.questions=1: multi asks for several needles: task.questions=2, or leave it out of task.kinds"
-            )
+        check_choices("licences", licences, tuple(COLLECTIONS))
+        check_distractor_types(distractor_types)
+        check_whole("updates", updates, least=0)
+        check_kinds(kinds, questions=questions, updates=updates)
+        shares = checked_shares(kinds, unanswerable=unanswerable, forget=forget)
         for one in value_types:
             if not any(one in relation.values for relation in templates):
                 raise BadInput(f"task.value_types={one}: no relation of the templates has such values")
-        self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate)
-        self.schedule = Schedule(episodes, questions, tuple(kinds), reworded, depths, tuple(value_types))
+        types = tuple(distractor_types)
+        self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate, types, updates)
+        self.schedule = Schedule(episodes, questions, tuple(kinds), reworded, depths, tuple(value_types), shares)
         self.templates = templates
         self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
         self.tokenizer = read_tokenizer(self.tokenizer_path)
         self.haystack = haystack
         self.prose: Library = user_haystack(Path(haystack)) if haystack else python_prose()
-        self.licences: Library = licence_texts()
+        self.licences: Library = licence_texts(tuple(licences))
         self.check_that_it_fits()
 
     def check_that_it_fits(self) -> None:
@@ -156,13 +170,19 @@ class Needle:
             raise BadInput(
                 f"task.haystack={self.haystack or 'null'}: too short: its {self.prose.words} words do not fill "
                 f"task.length_tokens={self.sizes.length_tokens} with task.boilerplate={self.sizes.boilerplate}; "
-                f"give more text or ask for less"
+                f"give more text, ask for less, or raise task.boilerplate"
             ) from error
 
     def score(self, question: Question, answer: str) -> dict[str, float]:
         """Return exact_match: 1 where the answer is the value, or `unknown` where there is none; and begins_with: 1
-        where the value comes first, whatever is said after it. The second tells knowing from stopping in time."""
-        return {
+        where the value comes first, whatever is said after it. The second tells knowing from stopping in time.
+
+        A scoped question has either_section too: 1 where the answer is the value of the entity in this section or in
+        the other one. What it has more than exact_match are the answers that got the section wrong."""
+        scores = {
             "exact_match": exact_match(answer, question.answers),
             "begins_with": begins_with(answer, question.answers),
         }
+        if other := question.tags.get(OTHER_SECTION):
+            scores["either_section"] = exact_match(answer, (*question.answers, other))
+        return scores
