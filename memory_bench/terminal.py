@@ -110,7 +110,11 @@ def _retrieval(records: Sequence[Record]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     curve = {budget: score(records, f"evidence@{budget}").partition(" ")[0] for budget in RETRIEVAL_BUDGETS}
     table.add_row("evidence within", ", ".join(f"{budget:,} tokens {share}" for budget, share in curve.items()))
-    for title, name in (("stale passage first", "stale@1"), ("forgotten came back", "forgotten_in_context")):
+    for title, name in (
+        ("stale passage first", "stale@1"),
+        ("forgotten came back", "forgotten_in_context"),
+        ("an id without its text", "dangling_in_context"),
+    ):
         if judged := sum(record.scores.get(name) is not None for record in records):
             table.add_row(title, f"{score(records, name)} of {judged} questions")
     return table

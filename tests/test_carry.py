@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from rich.console import Console
 
+from memory_bench import terminal
 from memory_bench.records import Record
 from memory_bench.types import Completion, Episode, Event, Passage, Query, Question, Step
 from tests.stubs import StubMemory, StubReader
@@ -191,3 +193,11 @@ def test_controls_carry_too() -> None:
     closed = records(walk(Given(episodes), control=CLOSED_BOOK))
     assert costs(closed, "repeated_tokens") == [0, 0]
     assert scores(closed, "evidence_in_context") == [0.0, 0.0]
+
+
+def test_the_summary_says_how_often_an_id_dangled() -> None:
+    console = Console(record=True, width=120)
+    terminal.summary(ask(Saying([whole(1)], [by_id(2)]), 1, 2), console)
+    assert "an id without its text  0.500 [" in console.export_text()
+    terminal.summary(ask(Saying([whole(1)], [whole(2)]), 1, 2, ids=""), console)
+    assert "an id without its text" not in console.export_text()
