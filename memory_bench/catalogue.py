@@ -13,6 +13,7 @@ from rich.console import Console
 
 from memory_bench import provenance
 from memory_bench.config import missing_requirement
+from memory_bench.user_data import missing_data
 
 GROUPS = ("task", "memory", "reader", "embedder")
 TOLD = ("memory-bench-suite", "torch", "numpy", "hydra-core")
@@ -33,8 +34,21 @@ def entries(group: str) -> Iterator[Entry]:
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
-            reasons = filter(None, map(missing_requirement, _requires(yaml.safe_load(text), group)))
+            options = yaml.safe_load(text)
+            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), _no_data(options)])
             yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
+
+
+def apart(task: str) -> dict[str, str]:
+    """Return kind -> what it is, of the kinds of questions that a task keeps out of its headline (`claims: {apart:`).
+
+    None where a task says nothing, or is no file of `conf/`: programs can register their own.
+    """
+    file = _folder("task") / f"{task}.yaml"
+    options = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    own = options if "_target_" in options else options.get("task", {})
+    found: dict[str, str] = own.get("claims", {}).get("apart", {})
+    return found
 
 
 def show(console: Console) -> None:
@@ -62,6 +76,11 @@ def _requires(options: dict[str, Any], group: str) -> list[str]:
     named = (entry.partition("@")[0] for entry in options.get("defaults", ()) if "@" in entry)
     texts = ((_folder(group) / f"{name}.yaml").read_text(encoding="utf-8") for name in named)
     return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
+
+
+def _no_data(options: dict[str, Any]) -> str | None:
+    # a plug-in that reads the user's file names its place below the user's folder as `data`
+    return missing_data(options["data"]) if "data" in options else None
 
 
 def _folder(group: str) -> Traversable:

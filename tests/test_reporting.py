@@ -163,6 +163,58 @@ def test_an_experiment_becomes_a_page_and_the_page_can_be_made_again(experiment:
     assert command.insert(readme, "stub", page) == readme
 
 
+def test_a_page_of_an_older_layout_is_made_anew_from_the_kept_records(experiment: Path, report: Reports) -> None:
+    assert main(["-m", "+experiment=stub"]) == 0
+    page = report(["+experiment=stub", "--publish"])
+    kept = {file: file.read_bytes() for file in (experiment / "results/published").iterdir()}
+    (experiment / "reports/stub.md").write_text("an older layout")
+    assert report(["+experiment=stub", "--publish", "--from-published"]) == page
+    assert (experiment / "reports/stub.md").read_text() == page
+    assert {file: file.read_bytes() for file in (experiment / "results/published").iterdir()} == kept
+
+
+def test_the_headline_is_the_mean_over_hard_kinds_and_what_the_task_keeps_out_stands_apart() -> None:
+    """Of needle's kinds, lexical is the smoke test. 8 episodes of two updated questions, 4 of one multi."""
+    often = {"tags.kind": ["lexical", "updated", "updated", "absent"]}
+    once = {"tags.kind": ["lexical", "lexical", "multi", "absent"]}
+    parts = [
+        measured("m", "1100 " * 8, task="needle", columns=often).questions,
+        measured("m", "1110 " * 4, task="needle", columns=once).questions.assign(
+            **{name: lambda rows, name=name: "x" + rows[name] for name in ("episode", "question")}
+        ),
+    ]
+    both = replace(measured("m", "1111", task="needle"), questions=pd.concat(parts, ignore_index=True))
+    (table,) = tables([both])
+    (row,) = table.rows
+    assert (table.hard, table.apart, table.nothing) == (["multi", "updated"], {"lexical": "smoke test"}, {"absent": 12})
+    score, evidence = row.headline
+    assert isinstance(score, Interval)
+    assert isinstance(evidence, Interval)
+    assert (score.mean, score.n, score.clusters, evidence.mean) == ((1.0 + 0.5) / 2, 20, 12, 1.0)
+    assert row.apart["smoke test"].mean == 1.0  # type: ignore[union-attr]
+    page = markdown.render([both], experiment="x")
+    assert "| memory | hard kinds | smoke test | exact match |" in page
+    assert "*Hard kinds* is the mean over multi, updated: every kind counts the same." in page
+    assert "The kind lexical stands apart: smoke test." in page
+
+
+def test_a_task_without_kinds_has_no_headline_and_one_without_a_smoke_test_counts_all() -> None:
+    without = measured("m", EVERYTHING)
+    page = markdown.render([without], experiment="x")
+    assert "hard kinds" not in page
+    assert tables([without])[0].rows[0].headline == (Null("the task names no kinds of questions"),) * 2
+    (table,) = tables([measured("m", EVERYTHING, columns={"tags.kind": ["lexical", "a", "a", "b"]})])
+    assert (table.hard, table.apart) == (["a", "lexical"], {})
+
+
+def test_what_was_not_answered_has_no_headline() -> None:
+    kinds = {"tags.kind": ["lexical", "updated", "multi", "absent"]}
+    (table,) = tables([measured("m", "1-11 1111", task="needle", columns=kinds)])
+    assert table.rows[0].headline[0] == Null("exceeds window: 1 of 4 questions")
+    assert isinstance(table.rows[0].apart["smoke test"], Interval)
+    assert table.best_headline is None
+
+
 def test_what_is_published_names_no_folder_and_keeps_no_hay(experiment: Path, report: Reports) -> None:
     assert main(["-m", "+experiment=stub"]) == 0
     report(["+experiment=stub", "--publish"])
@@ -192,7 +244,7 @@ def test_a_cell_that_was_not_run_is_a_row_and_an_experiment_without_any_is_a_mis
         ),
         (["+experiment=nedle"], "2: there is no experiment 'nedle'; choose one of:"),
         (["+experiment=stub", "--from-published"], "2: experiment 'stub' was not published: no results/published/"),
-        (["+experiment=stub", "--from-published", "--publish"], "2: --publish writes what was measured"),
+        (["+experiment=stub", "--from-published", "--publish"], "2: experiment 'stub' was not published: no results/"),
     ],
 )
 def test_a_mistyped_report_is_one_line(experiment: Path, report: Reports, arguments: list[str], line: str) -> None:

@@ -192,12 +192,47 @@ def test_evidence_and_answers_never_stand_in_one_table() -> None:
     assert "returned no passage and do not work through the context: `inside`, *closed_book*." in page
 
 
+def test_the_headline_is_a_matrix_of_its_own_with_its_own_best_and_ties() -> None:
+    """All are right in two questions of three of an episode, but b answers the smoke test."""
+    kinds = {"tags.kind": ["lexical", "updated", "multi", "absent"]}
+    marks = {"b": "1100 " * 20, "a": "0110 " * 20, "near": "0110 " * 19 + "0100 "}
+    asked = [measured(name, right, task="needle", columns=kinds) for name, right in marks.items()]
+    cells = [*asked, *(measured(name, right, task="u") for name, right in marks.items())]
+    found = tables(cells)
+    assert [(table.best, table.best_headline) for table in found] == [("b", "a"), ("b", None)]
+    page = markdown.render(cells, experiment="x")
+    headline = page.partition("The headline")[2].partition("All questions together")[0]
+    assert row(headline, "`a`")[1].startswith("**1.00")
+    assert row(headline, "`near`")[1].endswith(", tie")
+    assert row(headline, "`b`")[1].startswith("0.50")
+    assert not row(headline, "`b`")[1].endswith("tie")
+    assert row(headline, "`a`")[2].startswith("null")
+    assert "- needle: multi, updated; lexical stands apart (smoke test)." in page
+    assert "a second family of the same size" in page
+
+
+def test_kinds_with_nothing_to_find_are_slices_of_their_own_where_there_are_several() -> None:
+    one = {"tags.kind": ["lexical", "updated", "multi", "absent"]}
+    two = {
+        **one,
+        "gold": [["4411"], ["4411"], ["unknown"], ["unknown"]],
+        "tags.kind": [*one["tags.kind"][:2], "gone", "absent"],
+    }
+    pages = [
+        markdown.render(both(measured("a", "1110 " * 10, columns=columns)), experiment="x") for columns in (one, two)
+    ]
+    heads = [below(page, "**t**: exact match by kind of question").splitlines()[0] for page in pages]
+    assert heads[0] == "| memory | hard kinds | lexical (10) | multi (10) | updated (10) |"
+    assert heads[1].endswith(" updated (10) | absent (10), nothing to find | gone (10), nothing to find |")
+    assert [field[:4] for field in row(below(pages[1], "**t**: exact match by kind"), "`a`")[-2:]] == ["0.00", "1.00"]
+
+
 def test_kinds_have_columns_of_their_own_with_their_counts() -> None:
     kinds = {"tags.kind": ["updated", "lexical", "lexical", "absent"]}
     page = markdown.render(both(measured("a", "1011 " * 10, columns=kinds)), experiment="x")
     table = below(page, "**t**: exact match by kind of question")
-    assert table.startswith("| memory | lexical (20) | updated (10) |")
-    assert [field[:4] for field in row(table, "`a`")[1:]] == ["0.50", "1.00"]
+    assert table.startswith("| memory | hard kinds | lexical (20) | updated (10) |")
+    assert [field[:4] for field in row(table, "`a`")[1:]] == ["0.75", "0.50", "1.00"]
 
 
 def test_a_question_costs_its_share_of_writing_its_episode() -> None:

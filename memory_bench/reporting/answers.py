@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
 from memory_bench.reporting.cells import Measured
 from memory_bench.reporting.figures import (
+    EVIDENCE,
     NO_PASSAGE,
     SCORE,
     Figure,
@@ -15,6 +16,8 @@ from memory_bench.reporting.figures import (
     absent,
     findable,
     interval,
+    macro,
+    of_kinds,
     tagged,
     worded,
 )
@@ -60,6 +63,32 @@ def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Fig
     }
 
 
+def headline(cell: Measured, kinds: Collection[str]) -> tuple[Figure, Figure]:
+    """Return score and evidence in the prompt, each as the mean over these kinds: every kind counts the same."""
+    if cell.reason is not None:
+        return Null(cell.reason), Null(cell.reason)
+    part = of_kinds(cell.questions, kinds)
+    brought = bool(findable(cell.questions)["offered"].any())
+    return macro(part, SCORE), macro(part, EVIDENCE) if brought else Null(NO_PASSAGE)
+
+
+def by_apart(cell: Measured, apart: Mapping[str, str]) -> dict[str, Figure]:
+    """Return what it is -> score, over all questions of the kinds that stand apart for that; `apart` is by kind."""
+    whats = list(dict.fromkeys(apart.values()))
+    if cell.reason is not None:
+        return dict.fromkeys(whats, Null(cell.reason))
+    kinds = {what: [kind for kind, own in apart.items() if own == what] for what in whats}
+    return {what: interval(of_kinds(cell.questions, kinds[what]), SCORE) for what in whats}
+
+
+def by_nothing(cell: Measured, kinds: Iterable[str]) -> dict[str, Figure]:
+    """Return kind -> score, each over the questions of that kind that have nothing to find."""
+    if cell.reason is not None:
+        return dict.fromkeys(kinds, Null(cell.reason))
+    asked = absent(cell.questions)
+    return {kind: interval(tagged(asked, "kind", kind), SCORE) for kind in kinds}
+
+
 def by_depth(cell: Measured) -> dict[str, float]:
     """Return depth -> mean score over the questions whose evidence stood there; nothing where one has no answer."""
     if cell.reason is not None or "tags.depth" not in cell.questions:
@@ -83,7 +112,7 @@ def _begins(asked: pd.DataFrame) -> Figure:
 def _evidence(asked: pd.DataFrame) -> Figure:
     if not asked["offered"].any():
         return Null(NO_PASSAGE)
-    return interval(asked, "scores.evidence_in_context")
+    return interval(asked, EVIDENCE)
 
 
 def _lift(cell: Measured, controls: Mapping[str, Measured], wording: str) -> float | Null:

@@ -3,6 +3,7 @@
 python -m memory_bench report +experiment=NAME                    print the tables of the finished cells
 python -m memory_bench report +experiment=NAME --publish          and keep report, figures and records in the repository
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
+                     both flags: keep report and figures anew, from the kept records (after a change of their layout)
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main(argv: list[str]) -> int:
         REPORTS.mkdir(exist_ok=True)
         if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
             plots.draw(tables, REPORTS / experiment)
-        cells.save(found, PUBLISHED, experiment)
+        if not again:
+            cells.save(found, PUBLISHED, experiment)
         (REPORTS / f"{experiment}.md").write_text(report, encoding="utf-8")
         _show_in(Path("README.md"), experiment, report)
     print(report, end="")
@@ -57,8 +59,6 @@ def _parse(argv: Sequence[str]) -> tuple[set[str], str, list[str]]:
     flags = {argument for argument in argv if argument.startswith("-")}
     if unknown := flags - FLAGS:
         raise BadInput(f"{' '.join(sorted(unknown))}: no such flag of report; there are {', '.join(sorted(FLAGS))}")
-    if flags == FLAGS:
-        raise BadInput("--publish writes what was measured and --from-published reads it back: type one of them")
     overrides = [argument for argument in argv if argument not in flags]
     changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
     if changed and flags:

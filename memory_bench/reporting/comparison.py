@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memory_bench.metrics import RETRIEVAL_BUDGETS
-from memory_bench.reporting.figures import Null
+from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.numbers import Notes, alone, named
 from memory_bench.reporting.table import MOVES, Row, Table
 from memory_bench.statistics import Difference
@@ -85,10 +85,26 @@ class Page:
         """Yield the tables in which anything was measured, with their titles."""
         yield from ((title, table) for title, table in zip(self.titles, self.tables, strict=True) if table.questions)
 
+    def headline(self) -> str:
+        """Return memories by tasks: the mean over the hard kinds, the best in bold, its ties called so."""
+        return self._matrix(lambda table, row: (row.headline[0], row.headline_against, table.best_headline))
+
     def matrix(self) -> str:
         """Return memories by tasks: exact match, the best in bold, its ties called so."""
-        rows = [[self._name_of(name), *(self._cell(table, name) for table in self.tables)] for name in self.names]
-        return _grid(["memory", *self.titles], rows)
+        return self._matrix(lambda table, row: (row.figures["score"], row.figures["against"], table.best))
+
+    @property
+    def has_headline(self) -> bool:
+        return any(table.hard for table in self.tables)
+
+    def hard(self) -> list[str]:
+        """Return what the headline of each task is the mean of, and what stands apart from it."""
+        return [
+            f"{title}: {', '.join(table.hard)}"
+            + "".join(f"; {kind} stands apart ({what})" for kind, what in table.apart.items())
+            for title, table in self.sections()
+            if table.hard
+        ]
 
     def answers(self, table: Table) -> str:
         wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
@@ -137,23 +153,44 @@ class Page:
     def _name_of(self, name: str) -> str:
         return next(named(row) for table in self.tables for row in table.answers if row.name == name)
 
-    def _cell(self, table: Table, name: str) -> str:
+    def _matrix(self, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
+        """Return memories by tasks; `chosen` takes from a row its figure, its distance from the best, and the best."""
+        rows = [
+            [self._name_of(name), *(self._cell(table, name, chosen) for table in self.tables)] for name in self.names
+        ]
+        return _grid(["memory", *self.titles], rows)
+
+    def _cell(self, table: Table, name: str, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
         row = next((row for row in table.answers if row.name == name), None)
         if row is None:
             return self.notes.show(Null("no part of this experiment"))
-        score, against = self.notes.show(row.figures["score"]), row.figures["against"]
-        if row.name == table.best:
-            return f"**{score}**"
-        return f"{score}, tie" if isinstance(against, Difference) and against.tie else score
+        figure, against, best = chosen(table, row)
+        shown = self.notes.show(figure)
+        if row.name == best:
+            return f"**{shown}**"
+        return f"{shown}, tie" if isinstance(against, Difference) and against.tie else shown
 
     def _by_kind(self, table: Table, rows: Iterable[Row], *, place: int) -> str:
-        heads = ["memory", *(f"{kind} ({count})" for kind, count in table.kinds.items())]
+        # one kind that has nothing to find is the column of that name already
+        nothing = table.nothing if place == 0 and len(table.nothing) > 1 else {}
+        heads = [f"{kind} ({count})" for kind, count in table.kinds.items()]
+        heads += [f"{kind} ({count}), nothing to find" for kind, count in nothing.items()]
         shown = [
-            [named(row), *(self.notes.show(row.kinds[kind][place]) for kind in table.kinds)]
+            [
+                named(row),
+                *map(
+                    self.notes.show,
+                    [
+                        *([row.headline[place]] if table.hard else []),
+                        *(row.kinds[kind][place] for kind in table.kinds),
+                        *(row.nothing[kind] for kind in nothing),
+                    ],
+                ),
+            ]
             for row in rows
             if row.reason is None
         ]
-        return _grid(heads, shown)
+        return _grid(["memory", *(["hard kinds"] if table.hard else []), *heads], shown)
 
     def _figures(self, rows: Iterable[Row], wanted: Mapping[str, tuple[str, str]]) -> str:
         shown = [[named(row), *self._shown(row, wanted)] for row in rows if row.reason is None]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import SCORE, Figure, Null, findable, unanswered
-from memory_bench.statistics import mcnemar, paired_difference, smallest_detectable_difference
+from memory_bench.reporting.figures import KIND, SCORE, Figure, Null, findable, of_kinds, unanswered
+from memory_bench.statistics import macro_difference, mcnemar, paired_difference, smallest_detectable_difference
 
 FIGURES = ("against", "p", "detectable")
 
@@ -28,6 +28,18 @@ def figures(cell: Measured, best: Measured | None, *, confidence: float) -> dict
     }
 
 
+def headline(cell: Measured, best: Measured | None, kinds: Collection[str], *, confidence: float) -> Figure:
+    """Return how far a memory is from the best in the mean over these kinds, on the same questions."""
+    if cell.reason is not None:
+        return Null(cell.reason)
+    if (reason := _not_compared(cell, best)) is not None:
+        return reason
+    assert best is not None
+    ours, theirs = (of_kinds(source.questions, kinds) for source in (cell, best))
+    own, other = (frame[SCORE].astype(float).tolist() for frame in (ours, theirs))
+    return macro_difference(own, other, list(ours[KIND]), list(ours["episode"]), confidence=confidence)
+
+
 def _not_compared(cell: Measured, best: Measured | None) -> Null | None:
     if cell.choice("control") != "none":
         return Null("a control is an end of the scale")
@@ -40,7 +52,19 @@ def _not_compared(cell: Measured, best: Measured | None) -> Null | None:
 
 def best_external(measured: Sequence[Measured]) -> Measured | None:
     """Return the memory with the highest score among those that bring passages within the budget."""
-    eligible = [
+    return max(_eligible(measured), key=lambda cell: findable(cell.questions)[SCORE].mean(), default=None)
+
+
+def best_headline(measured: Sequence[Measured], kinds: Collection[str]) -> Measured | None:
+    """Return the memory with the highest mean over these kinds, among the same; None where there are no such kinds."""
+    eligible = [cell for cell in _eligible(measured) if unanswered(findable(cell.questions)) is None] if kinds else []
+    return max(
+        eligible, key=lambda cell: of_kinds(cell.questions, kinds).groupby(KIND)[SCORE].mean().mean(), default=None
+    )
+
+
+def _eligible(measured: Sequence[Measured]) -> list[Measured]:
+    return [
         cell
         for cell in measured
         if cell.reason is None
@@ -48,7 +72,6 @@ def best_external(measured: Sequence[Measured]) -> Measured | None:
         and cell.config["budget_tokens"] is not None
         and cell.questions["offered"].any()
     ]
-    return max(eligible, key=lambda cell: findable(cell.questions)[SCORE].mean(), default=None)
 
 
 def rivals(cells: Sequence[Measured], first_of: Mapping[str, str]) -> list[Measured]:

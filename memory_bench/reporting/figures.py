@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
 import pandas as pd
 
-from memory_bench.statistics import Difference, Interval, clustered_interval
+from memory_bench.statistics import Difference, Interval, clustered_interval, macro_mean
 from memory_bench.types import UNKNOWN
 
 SCORE = "scores.exact_match"
+EVIDENCE = "scores.evidence_in_context"
+KIND = "tags.kind"
 NO_PASSAGE = "it never returned a passage: it does not work through the context"
 
 
@@ -46,6 +48,19 @@ def tagged(questions: pd.DataFrame, tag: str, value: str) -> pd.DataFrame:
     if f"tags.{tag}" not in questions:
         return questions.head(0)
     return questions[questions[f"tags.{tag}"] == value]
+
+
+def of_kinds(questions: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
+    """Return the questions of these kinds that have something to find."""
+    asked = findable(questions)
+    return asked[asked[KIND].isin(list(kinds))] if KIND in asked else asked.head(0)
+
+
+def macro(questions: pd.DataFrame, column: str) -> Interval | Null:
+    """Return the mean of a score over the kinds of these questions; null where one of them was not answered."""
+    if (reason := unanswered(questions)) is not None:
+        return reason
+    return macro_mean(questions[column].astype(float).tolist(), list(questions[KIND]), list(questions["episode"]))
 
 
 def interval(questions: pd.DataFrame, column: str) -> Interval | Null:

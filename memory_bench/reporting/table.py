@@ -10,26 +10,25 @@ from typing import Any
 
 import pandas as pd
 
+from memory_bench import catalogue
 from memory_bench.errors import BadInput
 from memory_bench.reporting import answers, contrasts, costs, retrieval
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import Figure, Null, findable, worded
+from memory_bench.reporting.figures import KIND, Figure, Null, absent, findable, worded
 from memory_bench.statistics import holm
 
 FIGURES = (*answers.FIGURES, *contrasts.FIGURES, *costs.FIGURES, *retrieval.FIGURES)
-MOVES = (
-    "memory",
-    "embedder",
-    "control",
-    "budget_tokens",
-)  # what may differ between the rows of one table  # what may differ between the rows of one table
+NO_KINDS = Null("the task names no kinds of questions")
+MOVES = ("memory", "embedder", "control", "budget_tokens")  # what may differ between the rows of one table
 
 
 @dataclass(frozen=True)
 class Row:
     """One cell's figures, by the names that the templates use. `control` rows stand apart.
 
-    `kinds` are score and evidence of each kind of question, `depths` the mean score of each depth at which evidence
+    `kinds` are score and evidence of each kind of question, `headline` both as the mean over the hard kinds, and
+    `headline_against` how far its score is from the best. `apart` are the scores of what stands apart from it, and
+    `nothing` those of each kind that has nothing to find. `depths` are the mean score of each depth at which evidence
     stood (where the task tags it, and all were answered); `brings` says whether it ever returned a passage, and
     `reason` why it was not measured. `twins` (name -> text) returned the same passages to every question of the report
     and were answered the same: answers and evidence cannot tell them from this row. A twin's own row says whose it is
@@ -42,6 +41,10 @@ class Row:
     budget_tokens: int | None
     figures: Mapping[str, Figure]
     kinds: Mapping[str, tuple[Figure, Figure]] = field(default_factory=dict)
+    headline: tuple[Figure, Figure] = (NO_KINDS, NO_KINDS)
+    headline_against: Figure = NO_KINDS
+    apart: Mapping[str, Figure] = field(default_factory=dict)
+    nothing: Mapping[str, Figure] = field(default_factory=dict)
     depths: Mapping[str, float] = field(default_factory=dict)
     brings: bool = False
     reason: str | None = None
@@ -54,8 +57,10 @@ class Table:
     """Cells that share task, reader and seed: the same questions in the same order.
 
     `event` and `reworded` count the halves of the `findable` questions: asked in the wording of the event, or not;
-    `kinds` counts them by kind. `chance` is the share that guessing gets where answers are chosen, else None.
-    `best` is the memory with the highest score among those that bring passages within the budget.
+    `kinds` counts them by kind; `hard` are those that the headline is the mean of, `apart` (kind -> what it is) those
+    that the task keeps out of it, and `nothing` counts the kinds that have nothing to find. `chance` is the share that
+    guessing gets where answers are chosen, else None. `best` is the memory with the highest score among those that
+    bring passages within the budget, and `best_headline` the one with the highest mean over the hard kinds.
     """
 
     config: Mapping[str, Any]
@@ -65,9 +70,13 @@ class Table:
     event: int
     reworded: int
     kinds: Mapping[str, int]
+    hard: Sequence[str]
+    apart: Mapping[str, str]
+    nothing: Mapping[str, int]
     chance: float | None
     episodes: int
     best: str | None
+    best_headline: str | None
     confidence: float
 
     @property
@@ -102,10 +111,11 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
     _check_same_questions(measured)
     first = measured[0].questions if measured else pd.DataFrame(columns=["gold", "episode"])
     asked = findable(first)
-    tags = asked["tags.kind"] if "tags.kind" in asked else pd.Series(dtype=str)
-    kinds = {str(kind): int(count) for kind, count in tags.value_counts().sort_index().items()}
+    kinds, nothing = _counts(asked), _counts(absent(first))
+    apart = {kind: what for kind, what in catalogue.apart(cells[0].choice("task")).items() if kind in kinds}
+    hard = [kind for kind in kinds if kind not in apart]
     controls = {cell.choice("control"): cell for cell in measured}
-    best = contrasts.best_external(measured)
+    best, best_headline = contrasts.best_external(measured), contrasts.best_headline(measured, hard)
     rows = tuple(
         Row(
             name=cell.name,
@@ -114,6 +124,10 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
             budget_tokens=cell.config["budget_tokens"],
             figures=_figures(cell, controls, best, confidence=confidence),
             kinds=answers.by_kind(cell, kinds),
+            headline=answers.headline(cell, hard) if hard else (NO_KINDS, NO_KINDS),
+            headline_against=contrasts.headline(cell, best_headline, hard, confidence=confidence) if hard else NO_KINDS,
+            apart=answers.by_apart(cell, apart),
+            nothing=answers.by_nothing(cell, nothing),
             depths=answers.by_depth(cell),
             brings=cell.reason is None and bool(cell.questions["offered"].any()),
             reason=cell.reason,
@@ -130,11 +144,21 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
         event=len(worded(asked, "event")),
         reworded=len(worded(asked, "reworded")),
         kinds=kinds,
+        hard=hard,
+        apart=apart,
+        nothing=nothing,
         chance=answers.chance(asked),
         episodes=first["episode"].nunique(),
         best=best.name if best is not None else None,
+        best_headline=best_headline.name if best_headline is not None else None,
         confidence=confidence,
     )
+
+
+def _counts(questions: pd.DataFrame) -> dict[str, int]:
+    """Return kind -> how many of these questions are of it, sorted by name."""
+    tags = questions[KIND] if KIND in questions else pd.Series(dtype=str)
+    return {str(kind): int(count) for kind, count in tags.value_counts().sort_index().items()}
 
 
 def _figures(
