@@ -35,8 +35,8 @@ WORDS = [f"{onset}{vowel}{coda}" for onset in "bdfgklmnprst" for vowel in "aeiou
 TEXTS = [" ".join(Random(number).choices(WORDS, k=150)) + "." for number in range(12)]
 PLAIN = Mix(random_wording=0.0, unknown=0.0, nothing=0.0, updated=0.0, block=0.0)
 SCHEDULE = Schedule(
-    pieces=[(4, 1.0, 0.5), (2, 0.5, 0.0)], warmup_steps=2, matrix_rate=0.02, other_rate=0.003, lm_weight=0.3,
-    log_every=2, checkpoint_every=4, workers=0,
+    pieces=[(4, 1.0, 0.5), (2, 0.5, 0.0)], warmup_steps=2, matrix_rate=0.02, other_rate=0.003,
+    first_weight=1.0, lm_weight=0.3, log_every=2, checkpoint_every=4, workers=0,
 )  # fmt: skip
 
 
@@ -90,6 +90,9 @@ def test_targets_are_next_tokens_and_answers_are_spelled_in_full() -> None:
             spelled = made.tokenizer.decode(targets[answer].tolist())
             assert spelled.startswith(" ")
             assert "\n" in spelled
+        assert not (batch.first_BQ & ~batch.answer_BQ).any()
+        for targets, first in zip(batch.targets_BQ, batch.first_BQ, strict=True):
+            assert all(made.tokenizer.decode([token]).startswith(" ") for token in targets[first].tolist())
         others_BQ = batch.real_BQ & ~batch.answer_BQ
         assert others_BQ.any()
 

@@ -25,14 +25,15 @@ TOKENS_PER_FACT = 40  # about what a stated fact and its share of hay take
 class Batch:
     """B prompts of T tokens; at Q chosen positions the next token is a target.
 
-    `tokens_BT`, `positions_BQ`, `targets_BQ`: int64; `answer_BQ`: the target is part of an answer; `real_BQ`: it
-    counts.
+    `tokens_BT`, `positions_BQ`, `targets_BQ`: int64; `answer_BQ`: the target is part of an answer; `first_BQ`: it is
+    the first token of one; `real_BQ`: it counts.
     """
 
     tokens_BT: Tensor
     positions_BQ: Tensor
     targets_BQ: Tensor
     answer_BQ: Tensor
+    first_BQ: Tensor
     real_BQ: Tensor
 
     def to(self, device: torch.device) -> Batch:
@@ -86,6 +87,7 @@ class Batches(Dataset[Batch]):
             np.array([*chosen, *[0] * padding]),
             np.array([*(tokens[i + 1] for i in chosen), *[self.pad] * padding]),
             np.array([*(i in is_answer for i in chosen), *[False] * padding]),
+            np.array([*(i in is_answer and i - 1 not in is_answer for i in chosen), *[False] * padding]),
             np.array([*[True] * len(chosen), *[False] * padding]),
         )
 

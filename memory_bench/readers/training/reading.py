@@ -1,8 +1,10 @@
 """The reader learns to read: language modelling on real text with facts in it, and answers at the end.
 
-Muon for the matrices of the blocks, AdamW for the rest. The loss is the mean over answer tokens plus a share of the
-mean over other tokens. A checkpoint holds everything that the next step needs: a run that was cut off goes on where it
-was.
+Muon for the matrices of the blocks, AdamW for the rest. The loss is the mean over answer tokens, plus a share of the
+mean over their first tokens alone, plus a share of the mean over other tokens. At the first token it is decided which
+value is copied, or that none is; what follows is mere copying, and ten times as many tokens.
+
+A checkpoint holds everything that the next step needs: a run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Schedule:
     warmup_steps: int
     matrix_rate: float
     other_rate: float
+    first_weight: float
     lm_weight: float
     log_every: int
     checkpoint_every: int
@@ -69,18 +72,18 @@ def train_reading(
     )
     before = logged(folder, done)
     begun, seen = time.perf_counter() - before["seconds"], int(before["tokens"])
-    sums, summed = torch.zeros(3, device=device), 0
+    sums, summed = torch.zeros(4, device=device), 0
     for step, batch in enumerate(rows, start=done + 1):
-        answer_nll, lm_nll, right = train_step(model, batch.to(device), optimizers, schedule, step)
-        sums += torch.stack([answer_nll, lm_nll, right])
+        sums += torch.stack(train_step(model, batch.to(device), optimizers, schedule, step))
         summed += 1
         seen += batch.tokens_BT.numel()
         if step % schedule.log_every == 0 or step == schedule.steps:
-            answer, lm, exact = (sums / summed).tolist()
+            answer, first, lm, exact = (sums / summed).tolist()
             seconds = time.perf_counter() - begun
             row = {
                 "step": step,
                 "answer_nll": answer,
+                "first_nll": first,
                 "lm_nll": lm,
                 "token_accuracy": exact,
                 "seconds": seconds,
@@ -96,9 +99,9 @@ def train_reading(
 
 def train_step(
     model: TinyModel, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer], schedule: Schedule, step: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Take one step; return the mean loss (nats) of answer tokens, of other tokens, and the share of answer tokens that
-    had more than half of the probability."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Take one step; return the mean loss (nats) of answer tokens, of their first tokens, of other tokens, and the
+    share of answer tokens that had more than half of the probability."""
     share = schedule.share(step)
     for name, rate in (("matrices", schedule.matrix_rate), ("others", schedule.other_rate)):
         for group in optimizers[name].param_groups:
@@ -107,15 +110,18 @@ def train_step(
         hidden_BTD = model(batch.tokens_BT)
         nll_BQ = -model.target_log_probs(hidden_BTD, batch.tokens_BT, batch.positions_BQ, batch.targets_BQ)
     others_BQ = batch.real_BQ & ~batch.answer_BQ
-    answer_nll = (nll_BQ * batch.answer_BQ).sum() / batch.answer_BQ.sum().clamp_min(1)
-    lm_nll = (nll_BQ * others_BQ).sum() / others_BQ.sum().clamp_min(1)
-    (answer_nll + schedule.lm_weight * lm_nll).backward()  # type: ignore[no-untyped-call]
+    answer_nll, first_nll, lm_nll = (
+        (nll_BQ * chosen_BQ).sum() / chosen_BQ.sum().clamp_min(1)
+        for chosen_BQ in (batch.answer_BQ, batch.first_BQ, others_BQ)
+    )
+    loss = answer_nll + schedule.first_weight * first_nll + schedule.lm_weight * lm_nll
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers.values():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     right = ((nll_BQ.detach() < 0.693) & batch.answer_BQ).sum() / batch.answer_BQ.sum().clamp_min(1)
-    return answer_nll.detach(), lm_nll.detach(), right
+    return answer_nll.detach(), first_nll.detach(), lm_nll.detach(), right
 
 
 def make_optimizers(model: TinyModel, schedule: Schedule) -> dict[str, torch.optim.Optimizer]:
