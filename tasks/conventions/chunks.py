@@ -42,14 +42,22 @@ class Chunk:
         lines = [line.rstrip() for line in self.source.lines[self.first : self.last]]
         return f"# {self.source.path}\n" + dedent("\n".join(lines))
 
+    @property
+    def scope(self) -> str:
+        return self.source.folder
+
     def shows(self, rule: Rule) -> bool:
-        return any(self.holds(place) for place in rule.seen)
+        return any(self.holds(place) and place.source.is_file_of(self.source) for place in rule.seen)
+
+    def touches(self, rule: Rule) -> bool:
+        """Whether it shows the rule, or would in another version of its file."""
+        return any(self.holds(place) and place.source.path == self.source.path for place in rule.seen)
 
     def holds(self, place: Occurrence) -> bool:
-        return place.source is self.source and self.first <= place.first and place.last <= self.last
+        return self.first <= place.first and place.last <= self.last
 
     def overlaps(self, other: Chunk) -> bool:
-        return other.source is self.source and self.first < other.last and other.first < self.last
+        return self.first < other.last and other.first < self.last and other.source.is_file_of(self.source)
 
 
 class Cutter:
@@ -73,7 +81,7 @@ class Cutter:
         """
 
         def free(chunk: Chunk) -> bool:
-            return not any(chunk.overlaps(other) for other in told) and not any(chunk.shows(rule) for rule in hidden)
+            return not any(chunk.overlaps(other) for other in told) and not any(chunk.touches(rule) for rule in hidden)
 
         chunk = smallest(place)
         if not free(chunk):
@@ -96,7 +104,7 @@ class Cutter:
         """
         shown: list[Chunk] = []
         for at in rng.permutation(len(places)):
-            if any(chunk.source is places[at].source for chunk in shown):
+            if any(chunk.source.is_file_of(places[at].source) for chunk in shown):
                 continue
             if chunk := self.cut(places[at], told, hidden, rng):
                 shown.append(chunk)
@@ -113,6 +121,6 @@ def can_show(places: Sequence[Occurrence], times: int, hidden: Sequence[Rule]) -
     """Return whether as many files have a place whose lines show none of the hidden rules."""
     files: set[str] = set()
     for place in places:
-        if place.source.path not in files and not any(smallest(place).shows(rule) for rule in hidden):
+        if place.source.path not in files and not any(smallest(place).touches(rule) for rule in hidden):
             files.add(place.source.path)
     return len(files) >= times

@@ -23,10 +23,11 @@ from typing import Final
 from numpy.random import Generator
 
 from memory_bench.metrics import holds
-from tasks.conventions.occurrences import Occurrence, cut
+from tasks.conventions.imports import MASK, mask_imports, spellings
+from tasks.conventions.occurrences import Occurrence
 from tasks.conventions.rules import Rule, same
+from tasks.conventions.sources import cut
 
-MASK: Final = "___"
 CHOICES: Final = 4
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -35,40 +36,62 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "default": "Which default has the parameter {subject}?",
         "alias": "Which name is given to what comes by {subject}?",
         "returns": "What is {subject} annotated to return?",
+        "argument": "What is the argument {subject} given?",
+        "raises": "Which exception is raised?",
+        "imports": "By which name is the module imported?",
     }
 )
 ENDS = frozenset(",=:;#")  # what ends an expression that stands in brackets or at the end of a line
 WORD = re.compile(r"[\w.]*")
+NAMES = frozenset({"home", "alias", "raises", "imports"})  # kinds whose answers are names; of others, expressions
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a question says: `text` to a memory, `cloze` to a reader that completes. Neither holds the answer.
 
-    `rest` is what follows the answer in its line.
+    `rest` is what follows the answer in its line. `offered` are the choices where the place itself has them: the
+    answer, then the other.
     """
 
     text: str
     cloze: str
     rest: str
+    answer: str
+    offered: tuple[str, ...] = ()
+
+    def spelled(self, value: str, rule: Rule) -> str:
+        """Return a value as it would stand in this line in place of the answer."""
+        return value if not self.offered else self.offered[value != rule.value]
 
 
-def ask(rule: Rule, place: Occurrence, *, context_lines: int) -> Asked | None:
-    """Return the question about a held-out place; None where it cannot be asked there without giving it away."""
+def ask(rule: Rule, place: Occurrence, *, context_lines: int, outdated: str = "") -> Asked | None:
+    """Return the question about a held-out place; None where it cannot be asked there without giving it away.
+
+    `outdated` is what the file still says where the rule is made to say something else: it is masked as well.
+    """
     cut_line = line_around(place)
-    if cut_line is None:
+    offered = spellings(place) if rule.kind == "imports" else (rule.value,)
+    if cut_line is None or not offered:
         return None
-    before, after = (mask(part, rule.value) for part in cut_line)
+    answer = offered[0]
+
+    def masked(text: str) -> str:
+        if rule.kind == "imports":
+            return mask_imports(text, place.source.package)
+        return mask(mask(text, answer), outdated) if outdated else mask(text, answer)
+
+    before, after = (mask(part, answer) for part in cut_line)
     line = f"{before}{MASK}{after}".strip()
     lines = place.source.lines[max(0, context_start(place) - context_lines) : context_start(place)]
-    context = [mask(one.rstrip(), rule.value) for one in lines]
+    context = [masked(one.rstrip()) for one in lines]
     if not holds(before, rule.subject):
         context.append(f"# {line}")
     cloze = f"# {place.source.path}\n" + dedent("\n".join([*context, before])).rstrip()
     text = f"{SENTENCES[rule.kind].format(subject=rule.subject)} {place.source.path}: {line}"
-    if not holds(line, rule.subject) or holds(f"{text}\n{cloze}", rule.value):
+    if not holds(line, rule.subject) or holds(f"{text}\n{cloze}", answer):
         return None
-    return Asked(text, cloze, after.rstrip())
+    return Asked(text, cloze, after.rstrip(), answer, offered if len(offered) > 1 else ())
 
 
 def line_around(place: Occurrence) -> tuple[str, str] | None:
@@ -92,8 +115,10 @@ def mask(text: str, answer: str) -> str:
     return re.sub(rf"(?<!\w){re.escape(answer)}(?!\w)", MASK, text)
 
 
-def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> list[str]:
+def choices(rule: Rule, asked: Asked, rules: Sequence[Rule], rng: Generator) -> list[str]:
     """Return the answer, what others say, what other folders say, and what other rules of the kind say; shuffled."""
+    if asked.offered:
+        return [asked.offered[at] for at in rng.permutation(len(asked.offered))]
     others = [other.value for other in rules if other.kind == rule.kind]
     candidates = [rule.value, rule.prior, *rule.elsewhere[:1], *(others[at] for at in rng.permutation(len(others)))]
     different: list[str] = []
@@ -107,7 +132,7 @@ def choices(rule: Rule, rules: Sequence[Rule], rng: Generator) -> list[str]:
 def completed(kind: str, answer: str) -> str:
     """Return what of a completion stands in place of the mask: what follows it in the line is not asked for."""
     text = answer.strip().strip("`").strip()
-    if kind in ("home", "alias"):
+    if kind in NAMES:
         found = WORD.match(text)
         return found[0] if found else ""
     return "".join(expression(text)).strip()

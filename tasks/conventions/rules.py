@@ -7,6 +7,7 @@ A rule is mined from seen files only; what the held-out files do is asked, and m
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,18 @@ from functools import cache
 from typing import Final
 
 from memory_bench.metrics import holds
-from tasks.conventions.occurrences import FINDERS, Occurrence, occurrences
-from tasks.conventions.sources import digest, read_package
+from tasks.conventions.commits import read_commit
+from tasks.conventions.finders import BASIC, KINDS
+from tasks.conventions.occurrences import Occurrence, occurrences, read
+from tasks.conventions.sources import Collection, digest, read_package
+from tasks.conventions.trees import counted, read_tree
+
+__all__ = ["BASIC", "KINDS", "Mined", "Rule", "mine", "mine_commit", "mine_tree"]
 
 LEAST_SUPPORT = 8  # places in seen files
 LEAST_FILES = 3
 LEAST_CONFIDENCE = 0.9
+BROKEN = "with syntax errors"
 PACKAGE = ""  # the scope of a rule that holds everywhere
 PRIOR_PACKAGES: Final = ("hydra", "jinja2", "numpy", "omegaconf", "packaging", "rich", "yaml")  # our own dependencies
 
@@ -27,7 +34,8 @@ PRIOR_PACKAGES: Final = ("hydra", "jinja2", "numpy", "omegaconf", "packaging", "
 @dataclass(frozen=True)
 class Rule:
     """`seen` places follow it in files that memories may be told of, `held_out` places in the others; `broken` places
-    of the others do not. `prior` is what other packages say, `elsewhere` what other folders of this one say most."""
+    of the others do not. `prior` is what other packages say, `elsewhere` what other folders of this one say most,
+    `exceptions` the places that do not follow it, in files of both sides."""
 
     kind: str
     subject: str
@@ -38,6 +46,7 @@ class Rule:
     broken: int
     prior: str
     elsewhere: tuple[str, ...]
+    exceptions: tuple[Occurrence, ...] = ()
 
     @property
     def is_discriminating(self) -> bool:
@@ -47,28 +56,69 @@ class Rule:
 
 @dataclass(frozen=True)
 class Mined:
-    """The rules of a package, and the digest of every collection of files that was read."""
+    """The rules of a package, and the digest of every collection of files that was read.
+
+    `found` are all places, `prior` what other packages say. `left_out` counts files that were not read, by the reason.
+    """
 
     package: str
     rules: tuple[Rule, ...]
     identity: Mapping[str, str]
+    found: tuple[Occurrence, ...]
+    prior: Prior
+    left_out: Mapping[str, int]
 
 
 @cache
-def mine(package: str) -> Mined:
+def mine(package: str, kinds: tuple[str, ...] = BASIC) -> Mined:
     """Return the rules of an installed package. Raises BadInput where it is none or has no sources."""
-    found, sha256 = places_of(package)
-    others = {name: places_of(name) for name in PRIOR_PACKAGES if name != package}
-    prior = Prior(package, (place for places, _ in others.values() for place in places))
-    identity = {f"package/{package}": sha256} | {f"prior/{name}": digest for name, (_, digest) in others.items()}
-    return Mined(package, tuple(rules(found, prior)), identity)
+    found, sha256 = places_of(package, kinds)
+    return mined(package, package, found, kinds, {f"package/{package}": sha256}, {})
+
+
+def mine_files(files: Collection, kinds: tuple[str, ...], source: str) -> Mined:
+    """Return the rules of the user's files; `source` is their name in the identity of what was read."""
+    read_files = [read(one, kinds) for one in files.sources]
+    broken = sum(places is None for places in read_files)
+    left_out = {**files.left_out, **({BROKEN: broken} if broken else {})}
+    if left_out:  # once: what is mined is kept
+        logging.getLogger(__name__).warning("%s: left out %s", files.name, counted(left_out))
+    found = [place for places in read_files for place in places or ()]
+    return mined(files.name, files.package, found, kinds, {source: digest(files.sources)}, left_out)
 
 
 @cache
-def places_of(package: str) -> tuple[list[Occurrence], str]:
+def mine_tree(path: str, kinds: tuple[str, ...]) -> Mined:
+    """Return the rules of a folder. Raises BadInput where it has no Python files."""
+    return mine_files(read_tree(path), kinds, "path")
+
+
+@cache
+def mine_commit(path: str, revision: str, kinds: tuple[str, ...]) -> Mined:
+    """Return the rules of a repository at a commit. Raises BadInput where there is none, or no Python file in it."""
+    files, commit = read_commit(path, revision)
+    return mine_files(files, kinds, f"commit/{commit}")
+
+
+def mined(
+    name: str,
+    package: str,
+    found: Sequence[Occurrence],
+    kinds: tuple[str, ...],
+    own: Mapping[str, str],
+    left_out: Mapping[str, int],
+) -> Mined:
+    others = {name: places_of(name, kinds) for name in PRIOR_PACKAGES if name != package}
+    prior = Prior(package, (place for places, _ in others.values() for place in places))
+    identity = {**own} | {f"prior/{name}": digest for name, (_, digest) in others.items()}
+    return Mined(name, tuple(rules(found, prior)), identity, tuple(found), prior, left_out)
+
+
+@cache
+def places_of(package: str, kinds: tuple[str, ...] = BASIC) -> tuple[list[Occurrence], str]:
     """Return all places of a package that say something, and the digest of its files."""
     sources = read_package(package)
-    return [place for source in sources for place in occurrences(source)], digest(sources)
+    return [place for source in sources for place in occurrences(source, kinds)], digest(sources)
 
 
 class Prior:
@@ -113,16 +163,24 @@ def rules(found: Sequence[Occurrence], prior: Prior) -> Iterator[Rule]:
                 yield scoped
 
 
-def rule(scope: str, places: Sequence[Occurrence], prior: Prior, elsewhere: Sequence[str]) -> Rule | None:
+def rule(
+    scope: str,
+    places: Sequence[Occurrence],
+    prior: Prior,
+    elsewhere: Sequence[str],
+    *,
+    support: int = LEAST_SUPPORT,
+    files: int = LEAST_FILES,
+) -> Rule | None:
     """Return what the seen ones of these places agree on, None where that is nothing."""
     seen = [one for one in places if one.source.is_seen]
     value = dominant(seen)
-    support = [one for one in seen if one.value == value]
+    keeping = [one for one in seen if one.value == value]
     subject = places[0].subject
     if (
-        len(support) < LEAST_SUPPORT
-        or len({one.source.path for one in support}) < LEAST_FILES
-        or len(support) < LEAST_CONFIDENCE * len(seen)
+        len(keeping) < support
+        or len({one.source.path for one in keeping}) < files
+        or len(keeping) < LEAST_CONFIDENCE * len(seen)
         or not value
         or holds(subject, value)  # it would be masked wherever it stands
     ):
@@ -132,7 +190,8 @@ def rule(scope: str, places: Sequence[Occurrence], prior: Prior, elsewhere: Sequ
     kind = places[0].kind
     others = tuple(dict.fromkeys(other for other in elsewhere if not same(other, value)))
     broken = len(held_out) - len(kept)
-    return Rule(kind, subject, scope, value, tuple(support), kept, broken, prior(kind, subject), others)
+    exceptions = tuple(one for one in places if one.value != value)
+    return Rule(kind, subject, scope, value, tuple(keeping), kept, broken, prior(kind, subject), others, exceptions)
 
 
 def dominant(places: Sequence[Occurrence]) -> str:
@@ -147,6 +206,3 @@ def most_common(counts: Counter[str]) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two spellings are one expression: quotes are not what is asked for."""
     return one.replace("'", '"') == other.replace("'", '"')
-
-
-KINDS: Final = tuple(FINDERS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count, islice
+from itertools import count, cycle, islice
 from pathlib import Path
+from typing import TypeAlias
 
 from numpy.random import PCG64, Generator, SeedSequence
 
@@ -17,31 +17,32 @@ from memory_bench.metrics import exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
+from tasks.conventions.cards import Card
 from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError, can_show
-from tasks.conventions.occurrences import Occurrence
-from tasks.conventions.questions import Asked, ask, choices, completed
-from tasks.conventions.rules import KINDS, PACKAGE, Rule, mine
+from tasks.conventions.questions import Asked, choices, completed
+from tasks.conventions.rules import KINDS, PACKAGE, Rule
+from tasks.conventions.sourced import mine_source
+from tasks.conventions.splits import CHANGING, MISLED, SPLITS, Known, Splits, Told
 
 DRAWS = 100  # of one episode, before it is said that it cannot be had
 DECKS = 4  # seeds whose order of rules is kept
 FORMS = ("choices", "completion")
+WRITTEN = ("chunks", "cards", "both")
 
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A rule that can be told and asked: the places that fit into a chunk, and its questions."""
-
-    rule: Rule
-    places: Sequence[Occurrence]
-    lines: Sequence[Asked]
+Piece: TypeAlias = Chunk | Card
 
 
 class Conventions:
     """Rules of a package, told by example. Options and their defaults: conf/task/conventions.yaml.
 
     package         an installed package, by its import name
+    path            a folder with Python files, in its place
+    commits         two commits, where the folder is a git repository: [OLD, NEW]; the rules are those of the second
     kinds           which, see tasks.conventions; every rule of these is asked for equally often
-    rules           that an episode tells of, by showing them
+    splits          what is asked about, see tasks.conventions.splits: the episodes take turns; null is updates
+                    where there are commits, else rules
+    written         chunks: rules are shown by files; cards: each is said in a sentence; both
+    rules           that an episode tells of
     shown           the chunks that show each of them, every one from a file of its own
     chunk_tokens    the most that a chunk holds
     episodes        each with rules of its own
@@ -68,6 +69,10 @@ class Conventions:
         context_lines: int,
         answer: str,
         tokenizer: str | None,
+        path: str | None,
+        commits: Sequence[str] | None,
+        splits: Sequence[str] | None,
+        written: str,
     ) -> None:
         check_choices("kinds", kinds, KINDS)
         check_whole("rules", rules, least=1)
@@ -77,44 +82,44 @@ class Conventions:
         check_whole("questions", questions, least=1)
         check_whole("context_lines", context_lines, least=0)
         check_path("tokenizer", tokenizer)
-        if answer not in FORMS:
-            raise BadInput(f"task.answer={answer}: expected one of {', '.join(FORMS)}")
+        check_one("answer", answer, FORMS)
+        check_one("written", written, WRITTEN)
         if questions > rules:
             raise BadInput(f"task.questions={questions}: an episode tells of task.rules={rules} only; raise that")
+        self.named = f"task.path={path}" if path else f"task.package={package}"
+        self.splits = check_splits(splits, commits, written)
         self.per_episode = rules
         self.shown = shown
         self.number = episodes
         self.questions = questions
-        self.context_lines = context_lines
         self.answer = answer
+        self.written = written
         self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
         self.tokenizer = read_tokenizer(self.tokenizer_path)
         self.cutter = Cutter(chunk_tokens, self.tokenizer)
-        self.mined = mine(package)
-        self.rules = [rule for rule in self.mined.rules if rule.kind in kinds]
-        self.pool = [known for rule in self.rules if rule.is_discriminating and (known := self.known(rule))]
+        self.mined, earlier = mine_source(package, path, commits, kinds)
+        self.versions = [earlier, self.mined] if earlier else [self.mined]
+        times = 0 if written == "cards" else shown
+        self.found = Splits(
+            self.mined, earlier, kinds=kinds, cutter=self.cutter, shown=times, context_lines=context_lines
+        )
+        self.pool = self.found.pool("rules", 0)
         self.deck = lru_cache(DECKS)(self.deal)
         self.check_that_it_fits()
 
-    def known(self, rule: Rule) -> Known | None:
-        """Return what can be told and asked of a rule; None where that is too little."""
-        places = self.cutter.places(rule)
-        asked = (ask(rule, place, context_lines=self.context_lines) for place in rule.held_out)
-        lines = [one for one in asked if one]
-        return Known(rule, places, lines) if lines and can_show(places, self.shown, ()) else None
-
     def check_that_it_fits(self) -> None:
-        if len(self.pool) < self.per_episode:
+        if "rules" in self.splits and len(self.pool) < self.per_episode:
             raise BadInput(
-                f"task.package={self.mined.package}: {len(self.pool)} rules that others have not can be shown and "
+                f"{self.named}: {len(self.pool)} rules that others have not can be shown and "
                 f"asked for, task.rules={self.per_episode} are needed; lower task.rules or name a larger package"
             )
-        self.episode(0, 0)
+        for number in range(min(len(self.splits), self.number)):
+            self.episode(0, number)
 
     def identity(self) -> Mapping[str, str]:
         """Return one sha256 for every package that was read (over names and digests of its files), and the versions."""
         return {
-            **self.mined.identity,
+            **{name: sha256 for mined in self.versions for name, sha256 in mined.identity.items()},
             "tokenizer": hashlib.sha256(self.tokenizer_path.read_bytes()).hexdigest(),
             "python": platform.python_version(),
         }
@@ -146,12 +151,23 @@ class Conventions:
 
         Rules that share their lines with others of the episode wait for the next; what is left of a lap is left out.
         """
-        dealt = (hand for lap in count() for hand in self.lap(Generator(PCG64(SeedSequence([seed, lap, 1])))))
-        return list(islice(dealt, self.number))
+        laps = cycle([self.laps(split, seed) for split in self.splits])
+        return [next(hands) for hands in islice(laps, self.number)]
 
-    def lap(self, rng: Generator) -> list[list[Known]]:
+    def laps(self, split: str, seed: int) -> Iterator[list[Known]]:
+        pool = self.pool if split == "rules" else self.found.pool(split, seed)
+        if len(pool) < self.questions:
+            raise BadInput(
+                f"task.splits=[{split}]: {self.mined.package} has {len(pool)} that can be shown and asked for, "
+                f"task.questions={self.questions} are needed; lower that or name a larger package"
+            )
+        number = [] if split == "rules" else [SPLITS.index(split)]
+        for lap in count():
+            yield from self.lap(pool, Generator(PCG64(SeedSequence([seed, lap, 1, *number]))))
+
+    def lap(self, pool: Sequence[Known], rng: Generator) -> list[list[Known]]:
         """Raises BadInput where no episode can be had."""
-        left = [self.pool[at] for at in rng.permutation(len(self.pool))]
+        left = [pool[at] for at in rng.permutation(len(pool))]
         hands: list[list[Known]] = []
         while len(hand := self.hand(left)) == self.questions:
             hands.append(hand)
@@ -173,55 +189,87 @@ class Conventions:
         return hand
 
     def are_apart(self, hand: Sequence[Known]) -> bool:
+        if self.written == "cards":
+            return len({known.name for known in hand}) == len(hand)
         return all(
-            can_show(known.places, self.shown, [other.rule for other in hand if other is not known]) for known in hand
+            can_show(told.places, told.times, hidden_from(told, hand))
+            for known in hand
+            for told in (known, known.against)
+            if told
         )
 
     def draw(self, name: str, asked: Sequence[Known], rng: Generator) -> Episode:
-        """Return the chunks of all rules in random order, then the questions. Ids are random bytes.
+        """Return what is told, in random order, then the questions. Ids are random bytes.
 
-        Raises TooFewPlacesError where chunks are in each other's way.
+        What is superseded stands in a first half, with half of the rest. Raises TooFewPlacesError where chunks are in
+        each other's way.
         """
-        told = self.tell(asked, rng)
-        chunks = [told[at] for at in rng.permutation(len(told))]
-        ids = [rng.bytes(8).hex() for _ in chunks]
+        first, then = self.tell(asked, rng)
+        told = [half[at] for half in (first, then) for at in rng.permutation(len(half))]
+        ids = [rng.bytes(8).hex() for _ in told]
         events = [
-            Event(id, chunk.text, scope=chunk.source.folder, time=float(at))
-            for at, (id, chunk) in enumerate(zip(ids, chunks, strict=True))
+            Event(id, piece.text, scope=piece.scope, time=float(at))
+            for at, (id, piece) in enumerate(zip(ids, told, strict=True))
         ]
-        showing = dict(zip(events, chunks, strict=True))
+        showing = dict(zip(events, told, strict=True))
         questions = [self.question(f"{name}-q{turn}", known, showing, rng) for turn, known in enumerate(asked)]
         return Episode(name, (*events, *questions))
 
-    def tell(self, asked: Sequence[Known], rng: Generator) -> list[Chunk]:
-        """Return the chunks of what is asked for and of other rules. What is asked for is shown by its own only."""
-        told: list[Chunk] = []
-        for known in asked:
-            hidden = [other.rule for other in asked if other is not known]
-            told += self.cutter.show(known.places, self.shown, told, hidden, rng)
-        hidden = [known.rule for known in asked]
-        others = [self.pool[at] for at in rng.permutation(len(self.pool))]
-        for known in others:
-            if len(told) == self.per_episode * self.shown:
-                return told
-            if known not in asked and can_show(known.places, self.shown, hidden):
-                told += self.cutter.show(known.places, self.shown, told, hidden, rng)
-        if len(told) < self.per_episode * self.shown:
-            raise TooFewPlacesError
-        return told
+    def tell(self, asked: Sequence[Known], rng: Generator) -> tuple[list[Piece], list[Piece]]:
+        """Return what is told of what is asked for, of what says otherwise and of other rules, in two halves.
 
-    def question(self, id: str, known: Known, told: Mapping[Event, Chunk], rng: Generator) -> Question:
+        The first is empty where nothing is superseded. What is asked for is shown by its own pieces only.
+        """
+        first: list[Piece] = []
+        then: list[Piece] = []
+        for known in asked:
+            then += self.pieces(known, [*first, *then], hidden_from(known, asked), rng)
+            if known.against:
+                half = first if known.split in CHANGING else then
+                half += self.pieces(known.against, [*first, *then], hidden_from(known.against, asked), rng)
+        hidden = [rule for known in asked for rule in known.rules]
+        taken = {known.name for known in asked if known.against}  # the rest says nothing of these, here or elsewhere
+        others = [self.pool[at] for at in rng.permutation(len(self.pool))]
+        number = len(asked)
+        for other in others:
+            if number == self.per_episode:
+                break
+            if other in asked or other.name in taken or not can_show(other.places, other.times, hidden):
+                continue
+            number += 1
+            half = first if first and number % 2 else then
+            half += self.pieces(other, [*first, *then], hidden, rng)
+        if number < self.per_episode:
+            raise TooFewPlacesError
+        return first, then
+
+    def pieces(self, told: Told, so_far: Sequence[Piece], hidden: Sequence[Rule], rng: Generator) -> list[Piece]:
+        """Return what is told of a rule. Raises TooFewPlacesError where its chunks are in the way of others."""
+        pieces: list[Piece] = []
+        if self.written != "cards":
+            chunks = [piece for piece in so_far if isinstance(piece, Chunk)]
+            pieces += self.cutter.show(told.places, told.times, chunks, hidden, rng)
+        if self.written != "chunks" and not self.is_exception(told):
+            pieces.append(Card(told.rule, self.mined.package))
+        return pieces
+
+    def is_exception(self, told: Told) -> bool:
+        return isinstance(told, Known) and told.split == "exceptions"
+
+    def question(self, id: str, known: Known, told: Mapping[Event, Piece], rng: Generator) -> Question:
         rule = known.rule
         asked = known.lines[int(rng.integers(len(known.lines)))]
-        evidence = [event for event, chunk in told.items() if chunk.shows(rule)]
-        offered = choices(rule, self.rules, rng)
-        covered = any(covers(event.text, asked.cloze, rule.value, self.tokenizer) for event in evidence)
+        evidence = [event for event, piece in told.items() if piece.shows(rule)]
+        stale = [event for event, piece in told.items() if known.split in CHANGING and known.says_otherwise(piece)]
+        offered = choices(rule, asked, self.found.rules, rng)
+        covered = any(covers(event.text, asked.cloze, asked.answer, self.tokenizer) for event in evidence)
         return Question(
             id,
-            Query(asked.text, scope=rule.scope, time=float(len(told))),
+            Query(asked.text, scope=known.scope, time=float(len(told))),
             asked.cloze,
-            answers=(rule.value,),
+            answers=(asked.answer,),
             evidence=frozenset(event.id for event in evidence),
+            stale=frozenset(event.id for event in stale),
             choices=tuple(f"{one}{asked.rest}" for one in offered) if self.answer == "choices" else (),
             tags={
                 "kind": rule.kind,
@@ -229,11 +277,64 @@ class Conventions:
                 "scope": "package" if rule.scope == PACKAGE else "folder",
                 "answer": self.answer,
                 "choices": str(len(offered)),
-                "prior": rule.prior,
+                "prior": asked.spelled(rule.prior, rule),
                 "subject": rule.subject,
+                **self.tags_of_split(known, asked),
             },
         )
 
+    def tags_of_split(self, known: Known, asked: Asked) -> Mapping[str, str]:
+        """Return what is said of a question beside the rest where there is more than one thing to ask about."""
+        if self.splits == ["rules"]:
+            return {}
+        instead = {"instead": asked.spelled(known.against.rule.value, known.rule)} if known.against else {}
+        return {"split": known.split, "synthetic": "yes" if known.split == "renames" else "no", **instead}
+
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where what stands in place of the mask is what the rule says."""
-        return {"exact_match": exact_match(completed(question.tags["kind"], answer), question.answers)}
+        """Return exact_match: 1 where what stands in place of the mask is what the rule says.
+
+        Where something else was told that misleads, also whether it was not taken (`MISLED`): 1 for the right answer,
+        0 for the misleading one. Any other answer says nothing about that, and has no such score.
+        """
+        said = completed(question.tags["kind"], answer)
+        right = exact_match(said, question.answers)
+        misled = exact_match(said, [question.tags["instead"]]) if "instead" in question.tags else 0.0
+        more = {MISLED[question.tags["split"]]: right} if "instead" in question.tags and (right or misled) else {}
+        return {"exact_match": right, **more}
+
+
+def hidden_from(told: Told, asked: Sequence[Known]) -> list[Rule]:
+    """Return what the chunks of a rule may not show: what else is asked, and what says otherwise.
+
+    A rule and what supersedes it stand in the same lines of two versions of a file: they need not be kept apart.
+    """
+    hidden: list[Rule] = []
+    for known in asked:
+        own = told is known or told is known.against
+        if not own:
+            hidden += known.rules
+        elif known.split not in CHANGING:
+            hidden += [rule for rule in known.rules if rule is not told.rule]
+    return hidden
+
+
+def check_one(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise BadInput(f"task.{name}={value}: expected one of {', '.join(choices)}")
+
+
+def check_splits(splits: object, commits: object, written: str) -> list[str]:
+    """Return what is asked about. Raises BadInput for what does not go together."""
+    if splits is None:
+        return ["updates" if commits else "rules"]
+    check_choices("splits", splits, SPLITS)
+    assert isinstance(splits, Sequence)
+    if "updates" in splits and not commits:
+        raise BadInput("task.splits=[updates]: needs two commits; type task.path=REPOSITORY task.commits=[OLD,NEW]")
+    if commits and "updates" not in splits:
+        raise BadInput(f"task.commits={commits}: only the split updates asks about them; add it to task.splits")
+    if "exceptions" in splits and written == "cards":
+        raise BadInput(
+            "task.written=cards: no card says what breaks a rule; use chunks or both for task.splits=[exceptions]"
+        )
+    return list(splits)
