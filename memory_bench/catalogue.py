@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -35,7 +36,8 @@ def entries(group: str) -> Iterator[Entry]:
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
             options = yaml.safe_load(text)
-            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), _no_data(options)])
+            surroundings = (_no_data(options), _unset(options, group))
+            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), *surroundings])
             yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
 
 
@@ -46,8 +48,7 @@ def apart(task: str) -> dict[str, str]:
     """
     file = _folder("task") / f"{task}.yaml"
     options = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    own = options if "_target_" in options else options.get("task", {})
-    found: dict[str, str] = own.get("claims", {}).get("apart", {})
+    found: dict[str, str] = _own(options, "task").get("claims", {}).get("apart", {})
     return found
 
 
@@ -70,9 +71,14 @@ def _text(gpus: list[str] | str) -> str:
     return gpus if isinstance(gpus, str) else ", ".join(gpus)
 
 
-def _requires(options: dict[str, Any], group: str) -> list[str]:
+def _own(options: dict[str, Any], group: str) -> dict[str, Any]:
     # a YAML for the whole run (`# @package _global_`) holds its plug-in under the group's name
-    own = options if "_target_" in options else options.get(group, {})
+    own: dict[str, Any] = options if "_target_" in options else options.get(group, {})
+    return own
+
+
+def _requires(options: dict[str, Any], group: str) -> list[str]:
+    own = _own(options, group)
     named = (entry.partition("@")[0] for entry in options.get("defaults", ()) if "@" in entry)
     texts = ((_folder(group) / f"{name}.yaml").read_text(encoding="utf-8") for name in named)
     return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
@@ -81,6 +87,14 @@ def _requires(options: dict[str, Any], group: str) -> list[str]:
 def _no_data(options: dict[str, Any]) -> str | None:
     # a plug-in that reads the user's file names its place below the user's folder as `data`
     return missing_data(options["data"]) if "data" in options else None
+
+
+def _unset(options: dict[str, Any], group: str) -> str | None:
+    """Return which option has to be typed: the variable that can stand for it (`needs: {url: NAME}`) is not set."""
+    own = _own(options, group)
+    needed = own.get("needs", {}).items()
+    unset = [(option, name) for option, name in needed if own.get(option) is None and not os.environ.get(name)]
+    return f"{group}.{unset[0][0]} is not set: type {group}.{unset[0][0]}=..., or set {unset[0][1]}" if unset else None
 
 
 def _folder(group: str) -> Traversable:

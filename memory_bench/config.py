@@ -63,13 +63,15 @@ ConfigStore.instance().store(name="run", node=Schema)
 class Cell:
     """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies.
 
-    `claims` is what the memory's YAML promises: it moves no number, and `check` holds the memory to it.
+    `claims` and `task_claims` are what the YAML of the memory and that of the task promise: they move no number, and
+    `check` holds the two to them.
     """
 
     config: dict[str, Any]
     requires: Mapping[str, tuple[str, ...]]
     results: Path
     claims: Mapping[str, Any]
+    task_claims: Mapping[str, Any]
 
     def engines(self) -> dict[str, str]:
         """Return distribution -> installed version of what its plug-ins require."""
@@ -237,13 +239,14 @@ def _cell(composed: DictConfig) -> Cell:
     _check_values(plain)
     requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
     _check_control(named, plain["control"].pop("memory", None))
-    claims = plain["memory"].get("claims", {})
+    claims, task_claims = (plain[part].get("claims", {}) for part in ("memory", "task"))
     for part in PARTS:
-        _taken(plain[part], "claims")  # what a memory promises moves no number
+        _taken(plain[part], "needs")  # of the user's surroundings: `list` says it, and the plug-in where it is missing
+        _taken(plain[part], "claims")  # what a plug-in promises moves no number
     if not _shared(plain["memory"], {"embedder": None}):
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims)
+    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims, task_claims)
 
 
 def _taken(node: dict[str, Any], key: str) -> list[Any]:

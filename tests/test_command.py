@@ -240,6 +240,32 @@ def test_list_says_why_a_choice_cannot_run(capsys: pytest.CaptureFixture[str], m
     assert capsys.readouterr().out == ""
 
 
+def test_list_says_what_a_server_needs_until_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    from memory_bench import catalogue
+
+    def missing() -> str | None:
+        return {entry.name: entry.missing for entry in catalogue.entries("memory")}["qdrant_server"]
+
+    monkeypatch.setattr(catalogue, "missing_requirement", lambda _: None)
+    monkeypatch.delenv("QDRANT_URL", raising=False)
+    assert missing() == "memory.url is not set: type memory.url=..., or set QDRANT_URL"
+    monkeypatch.setenv("QDRANT_URL", "http://localhost:6333")
+    assert missing() is None
+
+
+def test_what_a_memory_needs_is_no_option_of_it() -> None:
+    from memory_bench import config
+
+    assert "needs" not in config.compose(["+task=stub", "+memory=qdrant_server", "reader=stub"]).config["memory"]
+
+
+def test_what_stands_apart_from_a_headline_is_said_by_the_task() -> None:
+    from memory_bench import catalogue
+
+    assert catalogue.apart("needle") == {"lexical": "smoke test"}
+    assert catalogue.apart("no_file") == {}
+
+
 def test_help_is_the_commands_own_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "python -m memory_bench +task=needle +memory=engram" in capsys.readouterr().out
