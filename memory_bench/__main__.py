@@ -61,10 +61,10 @@ def _command(arguments: list[str]) -> int:
 def _single(overrides: Sequence[str]) -> int:
     from memory_bench import cell, config, terminal
 
-    console = terminal.stdout()
-    run = cell.measure(config.compose(overrides), command=_typed(overrides), alone=True)
+    console, composed = terminal.stdout(), config.compose(overrides)
+    run = cell.measure(composed, command=_typed(overrides), alone=True)
     console.print(run.title)
-    terminal.summary(run.rows, console)
+    terminal.summary(run.rows, console, apart=composed.task_claims.get("apart", {}))
     console.print(f"results      {run.place}", soft_wrap=True)
     return DONE
 

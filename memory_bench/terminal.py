@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from rich.console import Console
@@ -12,11 +13,13 @@ from rich.table import Table
 
 from memory_bench.metrics import EVIDENCE_METRICS, RETRIEVAL_BUDGETS
 from memory_bench.records import Operation, Record
-from memory_bench.statistics import clustered_interval
+from memory_bench.statistics import Interval, clustered_interval, macro_mean
 
 SHOWN_AFTER_SECONDS = 2.0
 PIPED_WIDTH = 160
 Costs: TypeAlias = Mapping[str, float | None]
+Scored: TypeAlias = Callable[[Iterable[Record], str], str]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
     ("something to find", lambda record: bool(record.evidence)),
     ("  n-gram covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "yes"),
@@ -56,11 +59,14 @@ def with_progress(
         bar.stop()
 
 
-def summary(rows: Sequence[Operation | Record], console: Console) -> None:
-    """Print the scores of a cell with their 95 % intervals (clustered by episode), and what they cost."""
+def summary(rows: Sequence[Operation | Record], console: Console, *, apart: Mapping[str, str] = NOTHING) -> None:
+    """Print the scores of a cell with their 95 % intervals (clustered by episode), and what they cost.
+
+    `apart` (kind -> what it is) are the kinds of questions that the mean over the hard kinds leaves out.
+    """
     records = [row for row in rows if isinstance(row, Record)]
     operations = [row for row in rows if isinstance(row, Operation)]
-    console.print(_scores(records))
+    console.print(_scores(records, apart))
     if through_context(records):
         console.print(_retrieval(records))
     else:
@@ -83,7 +89,19 @@ def score(records: Iterable[Record], name: str) -> str:
     if not judged:
         return "-"
     values, episodes = zip(*judged, strict=True)
-    interval = clustered_interval(values, episodes)
+    return _shown(clustered_interval(values, episodes))
+
+
+def over_kinds(records: Iterable[Record], name: str) -> str:
+    """Return `mean [low, high]` of one score, where every kind of question counts the same; a dash as `score`."""
+    judged = [(v, r.tags["kind"], r.episode) for r in records if (v := r.scores.get(name)) is not None]
+    if not judged:
+        return "-"
+    values, kinds, episodes = zip(*judged, strict=True)
+    return _shown(macro_mean(values, kinds, episodes))
+
+
+def _shown(interval: Interval) -> str:
     return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
@@ -92,17 +110,39 @@ def through_context(records: Iterable[Record]) -> bool:
     return any(record.passages for record in records)
 
 
-def _scores(records: Sequence[Record]) -> Table:
+def _scores(records: Sequence[Record], apart: Mapping[str, str]) -> Table:
     names = [name for name in _names(records) if name not in EVIDENCE_METRICS]
     evidence = ["evidence_in_context", "hit@1"] if through_context(records) else []
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("questions", "n", *(f"{name} [95 %]" for name in names), *evidence):
         table.add_column(heading, no_wrap=True)
+    for title, part, of in _slices(records, apart):
+        shown = [of(part, name) for name in names]
+        table.add_row(title, str(len(part)), *shown, *(of(part, name).partition(" ")[0] for name in evidence))
+    return table
+
+
+def _slices(records: Sequence[Record], apart: Mapping[str, str]) -> Iterator[tuple[str, list[Record], Scored]]:
+    """Yield the lines of the table: title, records, and how they are scored. The hard kinds come first, as one mean."""
+    findable = [record for record in records if record.evidence]
+    if hard := [record for record in findable if record.tags.get("kind", "") not in ("", *apart)]:
+        yield "hard kinds", hard, over_kinds
     for title, belongs in SLICES:
         if part := [record for record in records if belongs(record)]:
-            shown = [score(part, name) for name in names]
-            table.add_row(title, str(len(part)), *shown, *(score(part, name).partition(" ")[0] for name in evidence))
-    return table
+            yield title, part, score
+    for kind, part in _by_kind(findable).items():
+        yield f"  {kind}" + (f", {apart[kind]}" if kind in apart else ""), part, score
+    nothing = _by_kind(record for record in records if not record.evidence)
+    if len(nothing) > 1:  # one alone is the line of that name already
+        yield from ((f"  {kind}, nothing", part, score) for kind, part in nothing.items())
+
+
+def _by_kind(records: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if kind := record.tags.get("kind"):
+            found.setdefault(kind, []).append(record)
+    return dict(sorted(found.items()))
 
 
 def _retrieval(records: Sequence[Record]) -> Table:

@@ -297,6 +297,31 @@ def test_a_summary_names_what_has_no_answer_and_what_works_inside_the_model(caps
     assert "no answer to 2 of 2 questions: exceeds window" in out
 
 
+def test_a_summary_has_the_mean_over_hard_kinds_first_and_every_kind_below(capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+
+    asked = [("updated", 1.0), ("updated", 1.0), ("updated", 1.0), ("multi", 0.0), ("lexical", 1.0), ("lexical", 1.0)]
+    rows = [
+        replace(RECORD, episode=f"e{number}", tags={"kind": kind}, scores={"exact_match": score})
+        for number, (kind, score) in enumerate(asked)
+    ]
+    gone = [replace(RECORD, evidence=(), tags={"kind": kind}, scores={"exact_match": 1.0}) for kind in ("a", "b")]
+    terminal.summary([OPERATION, *rows, gone[0]], Console(width=120), apart={"lexical": "smoke test"})
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1].startswith("hard kinds 4 0.500 [")
+    assert lines[2].startswith("something to find 6 0.833 [")
+    assert [line.rpartition(" [")[0] for line in lines[4:7]] == [
+        "lexical, smoke test 2 1.000",
+        "multi 1 0.000",
+        "updated 3 1.000",
+    ]
+    assert not any("a, nothing" in line for line in lines)
+    terminal.summary([OPERATION, *rows, *gone], Console(width=120))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1].startswith("hard kinds 6 0.667 [")
+    assert {"a, nothing 1 1.000", "b, nothing 1 1.000"} <= {line.rpartition(" [")[0] for line in lines}
+
+
 def test_a_summary_tells_what_was_retrieved_apart_from_what_was_answered(capsys: pytest.CaptureFixture[str]) -> None:
     from dataclasses import replace
 
