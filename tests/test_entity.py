@@ -18,7 +18,8 @@ from numpy.random import default_rng
 from scipy import stats
 
 from memory_bench.types import UNKNOWN, Episode, Event, Question
-from tasks.entity.names import Families, Name, digest_names, unicode_names
+from tasks.entity.families import Families
+from tasks.entity.names import Name, digest_names, unicode_names
 from tasks.entity.schedule import KINDS, Schedule
 from tasks.entity.templates import RELATIONS, Relation, Wording
 from tasks.entity.values import World, one_cycle
@@ -238,7 +239,7 @@ def test_values_are_code_points_and_no_name_keeps_its_own() -> None:
         for event in events(episode):
             name, relation, _, value = told(event.text)
             assert unicodedata.name(chr(int(value))).lower() in names
-            assert value != str(names[name].code_point) or relation.name == "successor"
+            assert value != str(names[name].number) or relation.name == "successor"
 
 
 @given(size=st.integers(2, 50), seed=st.integers(0, 100))
@@ -257,10 +258,10 @@ def test_without_the_permutation_unicode_is_right_and_what_held_before_is_not() 
     world = World(names, seed=0, permuted=False)
     assert [world.value(name, "code point") for name in names[:3]] == ["97", "98", "99"]
     assert [world.value(name, "successor") for name in names[-2:]] == ["122", "97"]
-    assert all(world.value(name, "code point", version=1) != str(name.code_point) for name in names)
+    assert all(world.value(name, "code point", version=1) != str(name.number) for name in names)
     permuted = World(names, seed=0, permuted=True)
-    assert all(permuted.value(name, "code point") != str(name.code_point) for name in names)
-    assert {permuted.value(name, "code point") for name in names} == {str(name.code_point) for name in names}
+    assert all(permuted.value(name, "code point") != str(name.number) for name in names)
+    assert {permuted.value(name, "code point") for name in names} == {str(name.number) for name in names}
     task = entity(permuted=False, episodes=3)
     for episode in task.episodes(0):
         for question in questions(episode):

@@ -144,8 +144,8 @@ def test_the_ceiling_of_unicode_names_can_be_printed(capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"27,\d{3} names of Unicode \d+", lines[0])
     shares = [float(share) for share in re.findall(r"[01]\.\d{3}", lines[3])]
-    assert len(shares) == 5
-    assert shares == sorted(shares)
+    assert len(shares) == 6
+    assert shares[:5] == sorted(shares[:5])
     assert shares[2] < 0.7  # the last three tokens leave much to composition
     assert shares[4] > 0.98
     assert main([str(BUNDLED_TOKENIZER)]) == 0
@@ -156,10 +156,9 @@ def test_a_tokenizer_that_is_none_is_one_line_and_no_table(capsys: pytest.Captur
     path = tmp_path / "tokenizer.json"
     path.write_text("{}")
     assert main([str(path)]) == 2
-    assert main(["a", "b"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert len(told.err.splitlines()) == 2
+    assert len(told.err.splitlines()) == 1
     assert "not a tokenizer of the library tokenizers" in told.err
 
 

@@ -18,14 +18,22 @@ distractors, which are told the same attribute in the same words:
 | attribute | one of two attributes of the name |
 | updated | the newer of two values; the old one stays in the stream, and it is its words that a question repeats |
 | forgotten | a fact that was told and then forgotten, while its family stays: the answer is `unknown` |
+| prefix | a name whose family shares its first three tokens |
+| anagram | a name whose family has its words in other orders: what a bag of words cannot tell apart |
+| near | a name whose family differs from it in one letter of a word |
+| collision | a name whose family's words have the same CRC-32 as its own: an attack, tagged `adversarial` |
+| alias | a name by another name that one event gives it: two events are the evidence |
+| case | a name in capital letters: its tokens are others |
+| scoped | what one of several users was told; the others heard other values in the same words |
+| readded | a fact that was told, forgotten, and told again with a new value |
 
-The n-gram ceiling of all names: `python -m tasks.entity`. That of the asked ones is the
-mean of 1 / (1 + `rivals`): this tag counts the other names of the episode that are told the same attribute and share
-the last three tokens.
+The first five are the default. Other names, `task.set=`: see tasks.entity.sets; `collision` is for `synthetic`, and
+families of `prefix`, `anagram` and `near` are small among real names, so they ask for fewer `task.distractors`.
+`task.exposure=1.5` tells some facts often; all tellings are the evidence, and the tag `told` counts them.
 
-Not here: names of standard-library symbols, names drawn to a length and a depth of their shared part, anagrams,
-aliases, planted collisions of hashes, names told more often than others, several users, names never told, and facts
-by the million.
+Controls: the n-gram ceiling of all names and the majority by `python -m tasks.entity --set NAME`; that of the asked
+ones is the mean of 1 / (1 + `rivals`), where this tag counts the other names of the episode that are told the same
+attribute and share the last three tokens; and what a reader knows, by `task.permuted=false control=closed_book`.
 """
 
 from tasks.entity.task import Entity

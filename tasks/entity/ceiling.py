@@ -38,6 +38,11 @@ def ceiling(seen: Sequence[Hashable], values: Sequence[Hashable]) -> float:
     return sum(max(counts.values()) for counts in told.values()) / len(values)
 
 
+def majority(values: Sequence[Hashable]) -> float:
+    """Return how often one value is right that is said of every name: what seeing nothing is worth."""
+    return ceiling([()] * len(values), values)
+
+
 def last(tokens: Sequence[int], number: int) -> tuple[int, ...]:
     """Return the last tokens; of a shorter name all of it, which then also says how short it is."""
     return tuple(tokens[-number:])

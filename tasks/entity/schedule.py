@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 from tasks.entity.templates import RELATIONS, Relation
 
-KINDS = ("suffix", "neighbour", "attribute", "updated", "forgotten")
+KINDS = ("suffix", "neighbour", "attribute", "updated", "forgotten")  # the default
+FAMILY_KINDS = ("suffix", "neighbour", "prefix", "anagram", "near", "collision")  # a question's family is its kind
+ALL_KINDS = (*KINDS, *FAMILY_KINDS[2:], "alias", "case", "scoped", "readded")
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The plans of every episode. `reworded`, in [0, 1], is the share of questions in other words."""
+    """The plans of every episode. `reworded`, in [0, 1], is the share of questions in other words; `relations` are
+    what can be asked of a name."""
 
     episodes: int
     questions: int
     kinds: Sequence[str]
     reworded: float
+    relations: Sequence[Relation] = RELATIONS
 
     def plans(self, episode: int) -> list[Plan]:
         """Return the plans of one episode, in the order of its slots."""
@@ -49,4 +53,4 @@ class Schedule:
         number = slot % len(self.kinds)
         turn = slot // len(self.kinds) + number  # kinds are out of step: no episode asks all of them in one wording
         reworded = math.floor((turn + 1) * self.reworded) > math.floor(turn * self.reworded)
-        return Plan(self.kinds[number], reworded, RELATIONS[(turn // 2 + number) % len(RELATIONS)])
+        return Plan(self.kinds[number], reworded, self.relations[(turn // 2 + number) % len(self.relations)])
