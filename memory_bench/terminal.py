@@ -20,11 +20,11 @@ PIPED_WIDTH = 160
 Costs: TypeAlias = Mapping[str, float | None]
 Scored: TypeAlias = Callable[[Iterable[Record], str], str]
 NOTHING: Mapping[str, str] = MappingProxyType({})
+# of what there is to find
 SLICES: tuple[tuple[str, Callable[[Record], bool]], ...] = (
-    ("something to find", lambda record: bool(record.evidence)),
-    ("  n-gram covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "yes"),
-    ("  not covered", lambda record: bool(record.evidence) and record.tags.get("ngram_covered") == "no"),
-    ("nothing to find", lambda record: not record.evidence),
+    ("something to find", lambda _: True),
+    ("  n-gram covered", lambda record: record.tags.get("ngram_covered") == "yes"),
+    ("  not covered", lambda record: record.tags.get("ngram_covered") == "no"),
 )
 
 
@@ -128,13 +128,14 @@ def _slices(records: Sequence[Record], apart: Mapping[str, str]) -> Iterator[tup
     if hard := [record for record in findable if record.tags.get("kind", "") not in ("", *apart)]:
         yield "hard kinds", hard, over_kinds
     for title, belongs in SLICES:
-        if part := [record for record in records if belongs(record)]:
+        if part := [record for record in findable if belongs(record)]:
             yield title, part, score
     for kind, part in _by_kind(findable).items():
         yield f"  {kind}" + (f", {apart[kind]}" if kind in apart else ""), part, score
-    nothing = _by_kind(record for record in records if not record.evidence)
-    if len(nothing) > 1:  # one alone is the line of that name already
-        yield from ((f"  {kind}, nothing", part, score) for kind, part in nothing.items())
+    if nothing := [record for record in records if not record.evidence]:
+        yield "nothing to find", nothing, score
+    if len(kinds := _by_kind(nothing)) > 1:  # one alone is the line above
+        yield from ((f"  {kind}", part, score) for kind, part in kinds.items())
 
 
 def _by_kind(records: Iterable[Record]) -> dict[str, list[Record]]:
