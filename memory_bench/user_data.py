@@ -1,0 +1,35 @@
+"""Files that a task needs and the project cannot ship: `task.path=FILE`, or below the folder $MEMORY_BENCH_DATA."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from memory_bench.errors import BadInput, Unavailable
+
+VARIABLE = "MEMORY_BENCH_DATA"
+
+
+def find_data(path: str | None, data: str) -> Path:
+    """Return what was typed as `task.path`, or else the file `data` below the folder that the variable names.
+
+    Raises BadInput where no file is at the typed path, Unavailable where none is at the other.
+    """
+    if path is None:
+        if reason := missing_data(data):
+            raise Unavailable(reason)
+        return Path(os.environ[VARIABLE]) / data
+    if not Path(path).is_file():
+        raise BadInput(f"task.path={path}: no such file; give one such as {Path(data).name}")
+    return Path(path)
+
+
+def missing_data(data: str) -> str | None:
+    """Return why the file `data` cannot be had, with what mends it; None where it is there."""
+    folder = os.environ.get(VARIABLE)
+    if folder is None:
+        return f"{data} is the user's to supply: set {VARIABLE} to the folder that holds it, or type task.path=FILE"
+    file = Path(folder) / data
+    if file.is_file():
+        return None
+    return f"there is no file {file} ({VARIABLE}={folder}); type task.path=FILE"
