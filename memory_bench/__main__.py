@@ -164,7 +164,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def _typed(overrides: Sequence[str]) -> str:
-    return " ".join(["python -m memory_bench", *overrides])
+    """Return the command without the folder that the results went to: it is of one machine, and decides no number."""
+    return " ".join(["python -m memory_bench", *(one for one in overrides if not one.startswith("results="))])
 
 
 def _say(error: object, code: int) -> int:

@@ -83,7 +83,7 @@ def test_a_run_says_how_it_went_and_leaves_four_files(capsys: pytest.CaptureFixt
 
 
 def test_provenance_says_what_ran_where() -> None:
-    assert main([*STUBS, "limit=2"]) == 0
+    assert main([*STUBS, "limit=2", "results=results/"]) == 0
     facts = only_run().provenance
     assert facts["command"] == "python -m memory_bench +task=stub +memory=stub reader=stub limit=2"
     assert (facts["finished"], facts["questions"], facts["seed"], facts["task_version"]) == (True, 2, 0, "1")
