@@ -14,11 +14,21 @@
 | default | the default of a parameter | their most usual one |
 | alias | the name that an import gives | no other name |
 | returns | what a function is annotated to return | their most usual one |
+| argument | what a keyword argument is given | their most usual one |
+| raises | the exception that a folder raises | their most usual one |
+| imports | whether own modules are imported by relative or absolute names | what they do |
 
-No rule stands here: all are mined from the files that are installed (`python -m tasks.conventions` prints the yield).
+The last three are not among the kinds of the default. No rule stands here: all are mined from the files of an installed
+package, a folder (`task.path=DIR`) or a repository at two commits (`task.path=REPO task.commits=[OLD,NEW]`); what they
+yield is printed by `python -m tasks.conventions`.
 A rule is seen in 70 % of the files, in at least 8 places of 3 files, and at least 90 % of the places keep it; where a
 package keeps none, each of its folders may, and the question then has the folder as its scope. Only rules that the
 prior gets wrong are asked for: what our own dependencies say.
+
+Beside rules (`task.splits`, see tasks.conventions.splits) it asks where folders disagree, where a line breaks a rule,
+and what changed: between the commits, or by seeded renames, tagged `synthetic`. There something that misleads is told
+too, and a score of its own says whether it was taken. Rules are told by chunks of files, from which they must be
+induced, by cards that say each in a sentence, or by both (`task.written`).
 
 By choices (the default) one answer in four is right by chance, see the tag `choices`. The prior's answer is always
 offered, and a reader without help tends to it. By completion the reader has to
