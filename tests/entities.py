@@ -27,6 +27,7 @@ def entity(**options: Any) -> Entity:
     """Return the task as conf/task/entity.yaml has it, with some options changed."""
     defaults = yaml.safe_load((ROOT / "conf" / "task" / "entity.yaml").read_text())
     del defaults["_target_"]
+    defaults.pop("claims", None)
     return Entity(**{**defaults, **options})
 
 

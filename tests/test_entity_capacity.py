@@ -1,0 +1,164 @@
+"""The capacity curve: its formula on cases that are exact, its facts, its limits, and real memories."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from adapters.bm25 import BM25
+from adapters.none import NoMemory
+from memory_bench.types import Event, Passage, Query
+from tasks.entity.capacity import (
+    BADGES,
+    SILENT,
+    TIME,
+    Point,
+    curve,
+    drawn_facts,
+    first_says,
+    main,
+    measure,
+    recovered_bits,
+    references,
+    sizes,
+    sqlite_bytes,
+    table,
+    within,
+)
+
+PER_FACT = math.log2(len(BADGES))
+
+
+def bm25() -> BM25:
+    return BM25(k1=1.5, b=0.75, stemmer="english", split_identifiers=True, top_k=64)
+
+
+@pytest.mark.parametrize(
+    ("right", "asked", "values", "facts", "bits"),
+    [
+        (4, 4, 2, 4, 4.0),  # a bit each
+        (2, 4, 2, 4, 0.0),  # as a coin does
+        (3, 4, 2, 4, 2.0),  # half way from the coin to all
+        (0, 4, 2, 4, 0.0),  # worse than the coin is nothing, not less
+        (2, 4, 4, 4, 8 / 3),  # (1/2 - 1/4) / (3/4) of 4 facts of two bits
+        (2, 2, 8, 64, 192.0),  # a sample stands for all
+    ],
+)
+def test_bits_are_exact_where_they_can_be_counted(right: int, asked: int, values: int, facts: int, bits: float) -> None:
+    assert recovered_bits(right, asked, values=values, facts=facts) == pytest.approx(bits, abs=1e-12)
+
+
+@pytest.mark.parametrize(("right", "asked", "values"), [(2, 1, 4), (-1, 1, 4), (0, 0, 4), (1, 1, 1)])
+def test_a_share_that_is_none_is_refused(right: int, asked: int, values: int) -> None:
+    with pytest.raises(ValueError, match="are needed, got"):
+        recovered_bits(right, asked, values=values, facts=1)
+
+
+def test_facts_are_the_seeds_and_fewer_are_the_first_of_more() -> None:
+    facts = drawn_facts(300, seed=0)
+    assert facts[:64] == drawn_facts(64, seed=0) != drawn_facts(64, seed=1)
+    assert len({name for name, _ in facts}) == 300
+    assert {len(name.split()) for name, _ in facts} == {5}
+    assert all(int(badge) in BADGES for _, badge in facts)
+    assert sizes(300) == [64, 256]
+    assert sizes(2**20)[-1] == 2**20
+
+
+def test_a_memory_that_finds_everything_gives_all_bits_back() -> None:
+    facts = drawn_facts(256, seed=0)
+    small, large = curve("bm25", bm25(), facts, seconds=60, seed=0)
+    assert (small.facts, small.right, small.bits) == (64, 1.0, 64 * PER_FACT)
+    assert (large.facts, large.bits) == (256, 256 * PER_FACT)
+    assert large.size_bytes is not None
+    assert large.size_bytes > sum(len(who) + len(badge) for who, badge in facts)
+    assert large.bits_per_byte == 256 * PER_FACT / large.size_bytes
+
+
+class Last:
+    """Holds one fact, whatever it is told: the newest."""
+
+    def __init__(self) -> None:
+        self.held: Event | None = None
+
+    def reset(self) -> None:
+        self.held = None
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.held = events[-1]
+
+    def settle(self) -> None: ...
+
+    def read(self, _: Query) -> list[Passage]:
+        return [Passage(self.held.text, (self.held.id,))] if self.held else []
+
+    def size_bytes(self) -> int:
+        return 100
+
+
+def test_a_memory_of_one_fact_gives_one_fact_back() -> None:
+    point = measure("last", Last(), drawn_facts(64, seed=0), seconds=60, seed=0)  # type: ignore[arg-type]
+    assert point.right == 1 / 64
+    assert point.bits == pytest.approx(PER_FACT, rel=1e-4)
+
+
+def test_a_memory_without_passages_has_no_number() -> None:
+    point = measure("none", NoMemory(), drawn_facts(64, seed=0), seconds=60, seed=0)
+    assert (point.right, point.bits, point.why) == (None, None, SILENT)
+
+
+def test_what_takes_too_long_is_null_and_so_is_what_is_larger() -> None:
+    points = list(curve("bm25", bm25(), drawn_facts(1024, seed=0), seconds=0, seed=0))
+    assert [(one.facts, one.bits, one.size_bytes, one.why) for one in points] == [
+        (size, None, None, TIME) for size in (64, 256, 1024)
+    ]
+    assert "| bm25 | 64 | null (time) | null (time) |" in table(points)
+
+
+def test_the_right_fact_counts_only_in_the_first_passage() -> None:
+    memory = bm25()
+    memory.write([Event("0", "The badge of a b is 1234567."), Event("1", "The badge of a c is 7654321.")])
+    memory.settle()
+    assert first_says(memory, "a b", "1234567", now=2) is True
+    assert first_says(memory, "a b", "7654321", now=2) is False
+    assert first_says(memory, "a b", "234567", now=2) is False
+
+
+def test_references_hold_everything_and_compression_holds_it_in_less() -> None:
+    facts = drawn_facts(1024, seed=0)
+    found = [one for one in references(facts) if one.facts == 1024]
+    packed, _, stored = (one.size_bytes or 0 for one in found)
+    raw = sum(len(who) + len(badge) for who, badge in facts)
+    assert packed < raw < stored == sqlite_bytes(facts)
+    assert {one.bits for one in found} == {1024 * PER_FACT}
+
+
+def test_a_budget_has_the_most_bits_that_fit_it() -> None:
+    points = [Point("m", 64, 1.0, 9.0, 10), Point("m", 256, 0.5, 18.0, 20), Point("m", 1024, why=TIME)]
+    assert (within(points, 9), within(points, 10), within(points, 10**9)) == (None, 9.0, 18.0)
+
+
+def test_the_curve_is_a_command_over_memories_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bm25", "exact", "--embedder", "hashing", "--most", "64", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["memory"] for row in rows] == ["bm25", "exact, hashing", "lines, zlib", "lines, lzma", "SQLite table"]
+    assert all(row["bits_per_byte"] > 0 for row in rows)
+    assert rows[0]["right"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["bm25", "--most", "63"], "--most 63: expected a number of facts from 64 to 1,048,576"),
+        (["bm26", "--most", "64"], "there is no memory 'bm26'"),
+        (["bm25", "--most", "64", "--seed", "-1"], "seed=-1: expected a whole number >= 0"),
+    ],
+)
+def test_a_wrong_word_is_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert expected in told.err
+    assert len(told.err.splitlines()) == 1
