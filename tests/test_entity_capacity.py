@@ -12,7 +12,6 @@ from adapters.bm25 import BM25
 from adapters.none import NoMemory
 from memory_bench.types import Event, Passage, Query
 from tasks.entity.capacity import (
-    BADGES,
     SILENT,
     TIME,
     Point,
@@ -28,6 +27,7 @@ from tasks.entity.capacity import (
     table,
     within,
 )
+from tasks.entity.synthetic import BADGES
 
 PER_FACT = math.log2(len(BADGES))
 
