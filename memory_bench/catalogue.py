@@ -46,10 +46,15 @@ def apart(task: str) -> dict[str, str]:
 
     None where a task says nothing, or is no file of `conf/`: programs can register their own.
     """
-    file = _folder("task") / f"{task}.yaml"
-    options = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    found: dict[str, str] = _own(options, "task").get("claims", {}).get("apart", {})
-    return found
+    return _claimed(task, "apart")
+
+
+def ceilings(task: str) -> dict[str, str]:
+    """Return tag -> what a predictor sees, of the ceilings that a task has (`claims: {ceilings:`).
+
+    The tag counts how many others look the same to a predictor that sees no more than that. None as for `apart`.
+    """
+    return _claimed(task, "ceilings")
 
 
 def show(console: Console) -> None:
@@ -65,6 +70,13 @@ def show(console: Console) -> None:
     console.print(
         f"devices: {provenance.cpu_name()}, {provenance.usable_cores()} cores; GPU {_text(gpus)}", soft_wrap=True
     )
+
+
+def _claimed(task: str, claim: str) -> dict[str, str]:
+    file = _folder("task") / f"{task}.yaml"
+    options = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    found: dict[str, str] = _own(options, "task").get("claims", {}).get(claim, {})
+    return found
 
 
 def _text(gpus: list[str] | str) -> str:

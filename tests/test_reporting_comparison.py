@@ -227,6 +227,19 @@ def test_kinds_with_nothing_to_find_are_slices_of_their_own_where_there_are_seve
     assert [field[:4] for field in row(below(pages[1], "**t**: exact match by kind"), "`a`")[-2:]] == ["0.00", "1.00"]
 
 
+def test_the_ceiling_of_those_who_see_a_part_of_a_name_stands_below_the_controls() -> None:
+    """entity tags how many others end alike: 3 for suffix, none for attribute."""
+    tags = {"tags.kind": ["suffix", "suffix", "attribute", "forgotten"], "tags.rivals": ["3", "1", "0", "3"]}
+    asked = [measured(name, right, task="entity", columns=tags) for name, right in (("a", STRONG), ("b", WEAK))]
+    page = markdown.render([*asked, measured("a", STRONG)], experiment="x")
+    kinds = below(page, "**entity**: exact match by kind")
+    shares = (1 / 4 + 1 / 2) / 2, 1.0
+    assert row(kinds, "*ceiling*")[1:] == [f"{sum(shares) / 2:.2f}", "1.00", f"{shares[0]:.2f}"]
+    assert "sees no more than the last three tokens of a name; 0.58 of all questions." in page
+    assert page.count("*ceiling*") == 1
+    assert "0.58 is what the best predictor could get" in markdown.render(asked, experiment="x")
+
+
 def test_kinds_have_columns_of_their_own_with_their_counts() -> None:
     kinds = {"tags.kind": ["updated", "lexical", "lexical", "absent"]}
     page = markdown.render(both(measured("a", "1011 " * 10, columns=kinds)), experiment="x")

@@ -9,6 +9,7 @@ import pandas as pd
 from memory_bench.reporting.cells import Measured
 from memory_bench.reporting.figures import (
     EVIDENCE,
+    KIND,
     NO_PASSAGE,
     SCORE,
     Figure,
@@ -49,6 +50,20 @@ def chance(asked: pd.DataFrame) -> float | None:
     """Return what guessing gets where all are answered by choosing (tag `answer: choices`), of so many (`choices`)."""
     chosen = tagged(asked, "answer", "choices")
     return float((1 / chosen["tags.choices"].astype(int)).mean()) if len(asked) and len(chosen) == len(asked) else None
+
+
+def ceiling(asked: pd.DataFrame, tag: str) -> dict[str, float]:
+    """Return kind -> the best share of right answers of a predictor to which `tag` others look the same; "" is all.
+
+    Of 1 + rivals that look the same it can be right about one: the mean of 1 / (1 + rivals). Nothing where a question
+    lacks the tag.
+    """
+    column = f"tags.{tag}"
+    if column not in asked or not len(asked) or asked[column].isna().any():
+        return {}
+    shares = 1 / (1 + asked[column].astype(int))
+    means = shares.groupby(asked[KIND]).mean() if KIND in asked else shares.head(0)
+    return {"": float(shares.mean()), **{str(kind): float(share) for kind, share in means.items()}}
 
 
 def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Figure]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from memory_bench.metrics import RETRIEVAL_BUDGETS
@@ -190,7 +191,18 @@ class Page:
             for row in rows
             if row.reason is None
         ]
+        if place == 0:
+            shown += [self._ceiling(table, shares, len(nothing)) for shares in table.ceilings.values()]
         return _grid(["memory", *(["hard kinds"] if table.hard else []), *heads], shown)
+
+    def _ceiling(self, table: Table, shares: Mapping[str, float], empty: int) -> list[str]:
+        hard = [fmean(shares[kind] for kind in table.hard)] if table.hard else []
+        means = [self.notes.show(share) for share in (*hard, *(shares[kind] for kind in table.kinds))]
+        return [
+            "*ceiling*",
+            *means,
+            *(self.notes.show(Null("a ceiling is of what there is to find")) for _ in range(empty)),
+        ]
 
     def _figures(self, rows: Iterable[Row], wanted: Mapping[str, tuple[str, str]]) -> str:
         shown = [[named(row), *self._shown(row, wanted)] for row in rows if row.reason is None]

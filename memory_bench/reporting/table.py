@@ -59,8 +59,9 @@ class Table:
     `event` and `reworded` count the halves of the `findable` questions: asked in the wording of the event, or not;
     `kinds` counts them by kind; `hard` are those that the headline is the mean of, `apart` (kind -> what it is) those
     that the task keeps out of it, and `nothing` counts the kinds that have nothing to find. `chance` is the share that
-    guessing gets where answers are chosen, else None. `best` is the memory with the highest score among those that
-    bring passages within the budget, and `best_headline` the one with the highest mean over the hard kinds.
+    guessing gets where answers are chosen, else None; `ceilings` (what a predictor sees -> kind -> share, "" for all)
+    what the best predictor gets that sees no more than that. `best` is the memory with the highest score among those
+    that bring passages within the budget, and `best_headline` the one with the highest mean over the hard kinds.
     """
 
     config: Mapping[str, Any]
@@ -74,6 +75,7 @@ class Table:
     apart: Mapping[str, str]
     nothing: Mapping[str, int]
     chance: float | None
+    ceilings: Mapping[str, Mapping[str, float]]
     episodes: int
     best: str | None
     best_headline: str | None
@@ -113,6 +115,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
     asked = findable(first)
     kinds, nothing = _counts(asked), _counts(absent(first))
     apart = {kind: what for kind, what in catalogue.apart(cells[0].choice("task")).items() if kind in kinds}
+    ceilings = catalogue.ceilings(cells[0].choice("task"))
     hard = [kind for kind in kinds if kind not in apart]
     controls = {cell.choice("control"): cell for cell in measured}
     best, best_headline = contrasts.best_external(measured), contrasts.best_headline(measured, hard)
@@ -148,6 +151,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
         apart=apart,
         nothing=nothing,
         chance=answers.chance(asked),
+        ceilings={sees: found for tag, sees in ceilings.items() if (found := answers.ceiling(asked, tag))},
         episodes=first["episode"].nunique(),
         best=best.name if best is not None else None,
         best_headline=best_headline.name if best_headline is not None else None,
