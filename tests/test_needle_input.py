@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from Stemmer import Stemmer
 
 from memory_bench.errors import BadInput
 from tasks.needle import licences
-from tasks.needle.sources import is_word, prose, standard_library
+from tasks.needle.sources import is_word, prose, standard_library, user_haystack
 from tasks.needle.templates import RELATIONS, Relation, Wording
 from tests.needles import EMPTY, events, needle, questions
 
@@ -97,7 +98,7 @@ def test_options_that_do_not_go_together_are_named(options: dict[str, object], e
 
 
 def test_a_collection_of_licences_that_is_not_here_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(licences.COLLECTIONS, "debian", lambda: licences.debian_licences(tmp_path))  # type: ignore[index]
+    monkeypatch.setitem(licences.COLLECTIONS, "debian", lambda: licences.debian_licences(tmp_path))
     with pytest.raises(BadInput, match=r"task\.licences=debian: there are none on this machine; leave debian out"):
         licences.licence_texts(("debian",))
     (tmp_path / "one").mkdir()
@@ -144,6 +145,14 @@ def test_a_file_a_folder_and_json_lines_are_haystacks(tmp_path: Path) -> None:
         words = haystack_words(path)
         assert len([word for word in words if word.startswith("straw")]) > 50
         assert "secret" not in words
+
+
+def test_links_and_pipes_in_a_folder_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "hay.txt").write_text(" ".join(f"straw{number}" for number in range(600)))
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "nowhere.txt").symlink_to(tmp_path / "gone.txt")
+    os.mkfifo(tmp_path / "pipe")
+    assert [document.name for document in user_haystack(tmp_path).documents] == ["hay.txt"]
 
 
 def test_the_hash_of_a_haystack_follows_its_content(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from memory_bench.types import UNKNOWN, Episode, Event, Forget, Question
 from tasks.needle.facts import DISTRACTORS, Asked, Storyteller
@@ -144,6 +145,28 @@ def test_what_is_not_to_be_forgotten_stays() -> None:
         asked = questions(episode)
         assert gone == {id for question in asked for id in question.forgotten}
         assert not gone & {id for question in asked for id in question.evidence}
+
+
+def test_the_needles_of_these_kinds_cannot_be_told_from_hay_by_length_place_or_id() -> None:
+    task = needle(kinds=["scoped", "latent", "forgotten"], episodes=60, distractor_types=list(DISTRACTORS))
+    needles: list[tuple[int, float, int]] = []
+    hay: list[tuple[int, float, int]] = []
+    for episode in task.episodes(0):
+        ours = {id for question in questions(episode) for id in question.evidence | question.forgotten}
+        for at, event in enumerate(events(episode)):
+            row = (len(task.tokenizer.encode(event.text).ids), at / len(events(episode)), int(event.id, 16))
+            (needles if event.id in ours else hay).append(row)
+    assert len(needles) == 240
+    for one, other in zip(zip(*needles, strict=True), zip(*hay, strict=True), strict=True):
+        assert stats.ks_2samp(one, other).pvalue > 0.05
+
+
+@pytest.mark.parametrize("kind", ["scoped", "latent"])
+def test_a_pattern_for_digits_finds_more_than_the_needle(kind: str) -> None:
+    for episode, question in of_kind(kind, value_types=["digits"], distractors=1, distractor_types=["format"]):
+        found = {hit for text in texts(episode).values() for hit in re.findall(r"\b\d{7}\b", text)}
+        assert question.answers[0] in found
+        assert len(found) >= 3  # the needle, a fact that looks like it, and a remark
 
 
 @pytest.mark.parametrize("updates", [1, 3])

@@ -15,7 +15,7 @@
 | multi | all needles of the haystack have one template; each question asks for one of them |
 | updated | the newest of two values; the old one stays in the stream |
 | absent | nothing to find, though the entity and its neighbours are spoken of: the answer is `unknown` |
-| scoped | the needle and a rival with another value stand in two sections; the question names one of the sections |
+| scoped | the needle, and a rival with another value, in the two sections of the haystack; the question names one |
 | latent | needle and question share no word: what is asked for in Kenya was told of Nairobi (tasks.needle.links) |
 | forgotten | the event of the needle is to be forgotten before the question: the answer is `unknown` |
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from memory_bench.task_tokens import count_tokens
 from tasks.needle.links import Link, draw_link
-from tasks.needle.names import VALUES, Entity, draw_entity, draw_neighbour, two_words
+from tasks.needle.names import SECOND_WORDS, VALUES, Entity, adjective, draw_entity, draw_neighbour
 from tasks.needle.schedule import Plan
 from tasks.needle.templates import REMARKS, Relation, Wording
 
@@ -119,10 +119,13 @@ class Storyteller:
         self.sizes = sizes
         self.tokenizer = tokenizer
         self.rng = rng
+        self.sections = ("", "")
 
     def draw(self, plans: Sequence[Plan]) -> list[Asked]:
         """Return what each plan asks for; the needles of a multi episode share a template."""
         entities: set[str] = set()
+        if any(plan.kind == "scoped" for plan in plans):
+            self.sections = self.draw_sections()
         shared = self.draw_template(plans[0])
         return [
             self.draw_asked(plan, *(shared if plan.kind == "multi" else self.draw_template(plan)), entities)
@@ -139,7 +142,8 @@ class Storyteller:
         wording = relation.questions[self.rng.integers(len(relation.questions))] if plan.reworded else event
         rival = None
         if plan.kind == "scoped":
-            ours, theirs = self.draw_sections()
+            turn = int(self.rng.integers(2))
+            ours, theirs = self.sections[turn], self.sections[1 - turn]
             rival = self.state(within(theirs, event), entity, plan)
             event, wording = within(ours, event), within(ours, wording)
         needle = None if plan.kind == "absent" else self.state(event, entity, plan)
@@ -166,9 +170,11 @@ class Storyteller:
         order = self.rng.permutation(len(others))
         # more attributes than relations: an entity then has several values of one, as it does after an update
         related = [others[order[turn % len(others)]] for turn in range(types["attribute"])]
-        told["attribute"] = [self.state(self.pick(one.events), entity, plan) for one in related]
+        told["attribute"] = [self.state(self.somewhere(plan, self.pick(one.events)), entity, plan) for one in related]
         alike = [self.pick(tuple(others) or (relation,)) for _ in range(types["format"])]
-        told["format"] = [self.state(self.pick(one.events), self.new_entity(entities), plan) for one in alike]
+        told["format"] = [
+            self.state(self.somewhere(plan, self.pick(one.events)), self.new_entity(entities), plan) for one in alike
+        ]
         told["block"] = [self.state(event, self.new_entity(entities), plan) for _ in range(types["block"])]
         told["negated"] = [self.state(denied(event), entity, plan) for _ in range(types["negated"])]
         return told
@@ -181,9 +187,13 @@ class Storyteller:
         return self.new_link(entities, near=entity) if isinstance(entity, Link) else self.new_entity(entities, entity)
 
     def draw_sections(self) -> tuple[str, str]:
-        """Return two sections of different names."""
-        names = [f"the section {two_words(self.rng).title()}" for _ in range(2)]
-        return (names[0], names[1]) if names[0] != names[1] else self.draw_sections()
+        """Return the two sections of a haystack. Their names differ in one word, as neighbours do."""
+        first, (one, other) = adjective(self.rng), self.rng.choice(SECOND_WORDS, 2, replace=False)
+        return f"the section {first} {one.capitalize()}", f"the section {first} {other.capitalize()}"
+
+    def somewhere(self, plan: Plan, wording: Wording) -> Wording:
+        """Return the wording in either section where sections are asked for."""
+        return within(self.sections[self.rng.integers(2)], wording) if plan.kind == "scoped" else wording
 
     def new_link(self, entities: set[str], *, near: Link | None = None) -> Link:
         """Return a link of which neither end was named in this episode."""

@@ -169,6 +169,8 @@ def is_text(raw: bytes) -> bool:
 def user_haystack(path: Path) -> Library:
     """Return the user's text: a file, a folder (hidden and binary files are left out), or JSON lines with `text`.
 
+    Links to folders are not followed: they can lead back.
+
     Raises BadInput where there is nothing, nothing but white space, or no text.
     """
     if not path.exists():
@@ -183,7 +185,8 @@ def user_haystack(path: Path) -> Library:
 
 
 def folder_documents(root: Path) -> list[Document]:
-    files = sorted(Path(folder, name) for folder, names in walk(root, ()) for name in names if not name.startswith("."))
+    paths = sorted(Path(folder, name) for folder, names in walk(root, ()) for name in names if not name.startswith("."))
+    files = [path for path in paths if path.is_file()]  # a link to nowhere has no text, and a pipe would never end
     texts = [file for file in files if is_text(file.read_bytes())]
     if files and not texts:
         raise BadInput(
