@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from memory_bench import config, provenance, runner, terminal
 from memory_bench.contracts import Embedder, Memory, Reader, Task
+from memory_bench.errors import NoAnswer
 from memory_bench.meter import Meter
 from memory_bench.records import Operation, Record, Writer, is_complete
 
@@ -64,7 +65,8 @@ def _build(cell: config.Cell, *, alone: bool) -> Parts:
     task: Task = config.build(cell, "task")
     with _timed(ready_seconds, "reader"):
         reader: Reader = config.build(cell, "reader")
-        reader.generate(["Ready"])  # a first call loads and compiles what no answer should be charged for
+        with suppress(NoAnswer):
+            reader.generate(["Ready"])  # a first call loads and compiles what no answer should be charged for
     meter = Meter(reader, alone=alone)
     given = {}
     embedder: Embedder | None = None

@@ -7,3 +7,7 @@ class BadInput(ValueError):
 
 class Unavailable(ImportError):
     """A choice that cannot run here: the reason and the line that installs what is missing. A sweep goes on."""
+
+
+class NoAnswer(Unavailable):
+    """A reader that answers nothing was asked. The runner notes why; a memory that needs answers cannot run with it."""

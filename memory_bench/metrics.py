@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
+from memory_bench.ranking import RANKING_METRICS, ranking_metrics
 from memory_bench.types import Passage, Question
 
 RETRIEVAL_BUDGETS = (256, 512, 1024, 2048, 4096)
@@ -13,6 +14,7 @@ RETRIEVAL_BUDGETS = (256, 512, 1024, 2048, 4096)
 EVIDENCE_METRICS = (
     *("evidence_in_context", "hit@1", "stale@1", "answer_in_context", "forgotten_in_context", "dangling_in_context"),
     *(f"evidence@{budget}" for budget in RETRIEVAL_BUDGETS),
+    *RANKING_METRICS,
 )
 
 
@@ -66,6 +68,7 @@ def evidence_metrics(
         "hit@1": float(hit),
         "answer_in_context": float(answered),
         **{f"evidence@{budget}": _share(shown, ranks, question.evidence) for budget, ranks in packed_within.items()},
+        **(ranking_metrics(shown, question.evidence) if question.evidence else dict.fromkeys(RANKING_METRICS, 0.0)),
     }
     return {
         **{name: score if question.evidence else None for name, score in scores.items()},

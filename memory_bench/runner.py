@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from memory_bench import prompt
 from memory_bench.carry import Carry, Placed
 from memory_bench.contracts import Memory, Reader, Task
-from memory_bench.errors import BadInput
+from memory_bench.errors import BadInput, NoAnswer
 from memory_bench.meter import Meter, Phase, Region
 from memory_bench.metrics import EVIDENCE_METRICS, RETRIEVAL_BUDGETS, evidence_metrics
 from memory_bench.records import Operation, Record
@@ -145,12 +145,16 @@ class Walk:
         # without a budget everything is meant to be read: an answer from a part of it would be another memory's
         whole = self.options.budget_tokens is not None or len(built.packed) == len(offered)
         placed = completion = None
+        why = EXCEEDS_WINDOW
         if whole and built.context_tokens <= room:
             packed = [offered[rank] for rank in built.packed]
             placed = self.carry.place(built, packed)
-            completion = self._answer(placed.text, question, generate)
-            self.carry.end_turn(built, packed, placed, completion.text)
-        return self._record(episode, question, offered, built, placed, completion, (read, generate))
+            try:
+                completion = self._answer(placed.text, question, generate)
+                self.carry.end_turn(built, packed, placed, completion.text)
+            except NoAnswer as error:
+                why, generate = str(error), self.meter.region("generate")  # never entered: its costs are null
+        return self._record(episode, question, offered, built, placed, completion or why, (read, generate))
 
     def _offered(self, question: Question, budget_tokens: int, region: Region) -> list[Passage]:
         if self.control.packs_evidence:
@@ -182,12 +186,15 @@ class Walk:
         offered: Sequence[Passage],
         built: prompt.Prompt,
         placed: Placed | None,
-        completion: Completion | None,
+        answered: Completion | str,
         regions: tuple[Region, Region],
     ) -> Record:
+        completion, why = (None, answered) if isinstance(answered, str) else (answered, None)
         scores: dict[str, float | None] = dict.fromkeys(EVIDENCE_METRICS)
-        if placed and completion:
-            scores = self._judged(question, completion.text) | self._evidence(question, offered, built, placed)
+        if placed:
+            scores = self._evidence(question, offered, built, placed)
+        if completion:
+            scores = self._judged(question, completion.text) | scores
         costs = self.meter.costs(*regions) | self.meter.peaks()
         costs |= {
             "context_tokens": built.context_tokens,
@@ -205,7 +212,7 @@ class Walk:
             cloze=question.cloze,
             answer=completion.text if completion else None,
             logprob=completion.logprob if completion else None,
-            unanswered=None if completion else EXCEEDS_WINDOW,
+            unanswered=why,
             gold=question.answers,
             evidence=tuple(sorted(question.evidence)),
             stale=tuple(sorted(question.stale)),
