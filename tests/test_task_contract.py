@@ -1,156 +1,171 @@
-"""What every task of `conf/task` obeys, and faults that each break one of the laws."""
+"""What every task of `conf/task` does.
+
+The promises themselves are `memory_bench/guards/task_properties.py`, which `check` asks too. Here they are asked of
+every file of `conf/task`, and of tasks and episodes that each break one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
+from hydra.core.config_store import ConfigStore
 
-from memory_bench import config
-from memory_bench.contracts import Task
+from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.metrics import holds
+from memory_bench.guards import laws
+from memory_bench.guards.check import judge, task_findings
+from memory_bench.guards.properties import expectation
+from memory_bench.guards.stream import digest
+from memory_bench.guards.task_properties import (
+    PROMISES,
+    Promise,
+    closed_book_is_at_chance,
+    each_kind_tells_memories_apart,
+    lengths_say_nothing,
+)
+from memory_bench.guards.task_subject import TaskSubject
 from memory_bench.types import UNKNOWN, Episode, Event, Forget, Query, Question
+from tests import faulty_tasks
 
-CONF = Path(__file__).parent.parent / "conf" / "task"
-TASKS = sorted(path.stem for path in CONF.glob("*.yaml"))
-EPISODES = 5
+TASKS = sorted(path.stem for path in (Path(__file__).parent.parent / "conf" / "task").glob("*.yaml"))
+QUESTIONS = 160  # of a sample: less than `check` looks at, enough for every bound
+LAWS = (
+    laws.faults_of_steps,
+    laws.faults_of_ids,
+    laws.faults_of_gold,
+    laws.faults_of_wording,
+    laws.faults_of_tags,
+)
 
 
 @cache
-def task(name: str) -> Task:
+def subject(name: str) -> TaskSubject:
+    return TaskSubject([f"+task={name}"], questions=QUESTIONS)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_keeps_its_promises(name: str, promise: Promise) -> None:
     try:
-        made: Task = config.build(config.compose([f"+task={name}", "+memory=none"]), "task")
-    except Unavailable as error:  # the user's file is not here: the reason names the path
-        pytest.skip(str(error))
-    return made
+        finding = judge(promise, subject(name))
+    except Unavailable as why:
+        pytest.skip(str(why))
+    assert finding.verdict != "fail", finding.detail
 
 
-def claims(name: str) -> dict[str, bool]:
-    """What a task's YAML says of it; a played file has one life for every seed."""
-    options = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    return {"seeded": True, **options.get("claims", {})}
+def test_every_promise_says_in_a_line_what_is_expected() -> None:
+    lines = [expectation(promise) for promise in PROMISES]
+    assert len(set(lines)) == len(lines)
+    assert all(10 < len(line) <= 120 for line in lines)
 
 
-def first(name: str, seed: int = 0, number: int = EPISODES) -> list[Episode]:
-    return list(islice(task(name).episodes(seed), number))
+@contextmanager
+def planted(task: type[faulty_tasks.Right], claims: Mapping[str, Any] = faulty_tasks.CLAIMS) -> Iterator[TaskSubject]:
+    """A task of the tests under a name of its own, as a YAML would make it one."""
+    name = f"planted_{task.__name__}_{'_'.join(claims)}"
+    node = {"_target_": f"tests.faulty_tasks.{task.__name__}", "hidden": 0.0, "claims": dict(claims)}
+    ConfigStore.instance().store(group="task", name=name, node=node)
+    try:
+        yield TaskSubject([f"+task={name}"], questions=QUESTIONS)
+    finally:
+        del ConfigStore.instance().repo["task"][f"{name}.yaml"]
 
 
-def questions(episodes: Iterable[Episode]) -> list[Question]:
-    return [step for episode in episodes for step in episode.steps if isinstance(step, Question)]
+def test_a_right_task_keeps_every_promise() -> None:
+    with planted(faulty_tasks.Right) as made:
+        assert [finding for finding in task_findings(made) if finding.verdict != "pass"] == []
 
 
-def faults(episode: Episode) -> Iterator[str]:
-    """Yield what is wrong with one episode; nothing where it is right."""
-    events: dict[str, Event] = {}
-    gone: set[str] = set()
-    for step in episode.steps:
-        if isinstance(step, Event):
-            if step.id in events:
-                yield "an event id comes twice"
-            events[step.id] = step
-        elif isinstance(step, Forget):
-            if not step.event_ids or not set(step.event_ids) <= events.keys() - gone:
-                yield "what was not told is to be forgotten"
-            gone |= set(step.event_ids)
-        else:
-            yield from faults_of_gold(step, events, gone)
-            yield from faults_of_wording(step)
-    if not questions([episode]):
-        yield "nothing is asked"
-    if len({len(id) for id in events}) > 1 or (len(events) > 9 and list(events) == sorted(events)):
-        yield "the ids of events say something"
-    if any(id in event.text for id in events for event in events.values()):
-        yield "an id stands in a text"
-    times = [event.time for event in events.values() if event.time is not None]
-    if len(times) != len(events) or times != sorted(times):
-        yield "events do not come in the order of their times"
+def test_there_is_a_fault_for_every_promise() -> None:
+    assert faulty_tasks.names() == sorted(promise.__name__ for promise in PROMISES)
 
 
-def faults_of_gold(question: Question, events: dict[str, Event], gone: set[str]) -> Iterator[str]:
-    if not question.evidence | question.stale <= events.keys() - gone:
-        yield "evidence or a stale event was not told, or is forgotten"
-    if not question.forgotten <= gone:
-        yield "a forgotten event was not to be forgotten"
-    if question.evidence & question.stale:
-        yield "evidence is stale"
-    order = list(events)
-    late = {order.index(old) for old in question.stale & events.keys()}
-    if late and max(late) > min((order.index(new) for new in question.evidence & events.keys()), default=len(order)):
-        yield "a stale event comes after the evidence"
-    if not question.answers or (UNKNOWN in question.answers) != (not question.evidence):
-        yield "unknown is the answer where there is evidence, or is not where there is none"
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_a_broken_promise_is_found(promise: Promise) -> None:
+    with planted(faulty_tasks.BREAKING[promise.__name__]) as made:
+        finding = judge(promise, made)
+    assert finding.verdict == "fail"
+    assert finding.detail
 
 
-def faults_of_wording(question: Question) -> Iterator[str]:
-    answers = [answer for answer in question.answers if answer != UNKNOWN]
-    if any(holds(text, answer) for answer in answers for text in (question.cloze, question.query.text)):
-        yield "the answer stands in the question"
-    if question.cloze != question.cloze.rstrip() or not question.query.text.strip():
-        yield "the cloze ends in a blank, or a wording is missing"
-    if not question.tags.get("kind") or question.tags.get("ngram_covered") not in ("yes", "no"):
-        yield "no kind, or not said whether n-grams cover it"
-    if question.tags.get("wording", "event") not in ("event", "reworded"):
-        yield "a wording that is neither the event's nor another"
-    if question.tags.get("ngram_covered") == "yes" and (
-        not question.evidence or question.tags.get("wording") == "reworded"
+def test_choices_are_held_to_chance_by_their_places_and_their_lengths() -> None:
+    with planted(faulty_tasks.Offering) as made:
+        assert judge(closed_book_is_at_chance, made).verdict == "pass"
+    with planted(faulty_tasks.OffersTheRightOneFirst) as made:
+        finding = judge(closed_book_is_at_chance, made)
+        assert finding.verdict == "fail"
+        assert "one place among the choices is right in 1.00 of 80, chance 0.25" in finding.detail
+    with planted(faulty_tasks.OffersTheRightOneAtLength) as made:
+        assert "the longest choice is right in 1.00 of 80" in judge(closed_book_is_at_chance, made).detail
+
+
+def test_what_was_measured_stands_beside_a_promise_that_is_kept() -> None:
+    with planted(faulty_tasks.Right) as made:
+        assert "random 0.0" in judge(each_kind_tells_memories_apart, made).detail
+        assert judge(lengths_say_nothing, made).detail.startswith("area 0.")
+
+
+def test_a_task_that_claims_less_is_held_to_less() -> None:
+    claims = {"drawn": False, "verbatim": False, "unique": False, "balanced": False, "seeded": False}
+    with planted(faulty_tasks.IgnoresTheSeed, claims) as made:
+        assert len(made.sample) == 10  # a file is read once, and not again for every seed
+        found = [finding.detail for finding in task_findings(made) if finding.verdict == "not claimed"]
+    assert {detail.partition(":")[0] for detail in found} == {
+        *(f"claims.{claim} is false" for claim in ("drawn", "verbatim", "unique", "seeded")),
+        "it claims no dials",
+    }
+
+
+def test_check_prints_a_line_a_promise_and_exits_with_1_where_one_is_broken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with planted(faulty_tasks.TellsTheAnswerTwice, {}) as made:
+        name = made.cell.config["choices"]["task"]
+        assert main(["check", f"+task={name}"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"task {name}"
+    assert len(lines) == len(PROMISES) + 2
+    assert "pass         Another process with another hash seed gives the same bytes" in lines
+    assert any(line.startswith("fail         No event beside the evidence holds an answer: ") for line in lines)
+    assert lines[-1] == f"{len(PROMISES) - 2} pass, 1 fail, 1 not claimed"
+
+
+def test_a_slip_of_check_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "+task=needel"]) == 2
+    assert capsys.readouterr().err.startswith("there is no task 'needel'; choose one of: ")
+
+
+def test_a_claim_that_nobody_knows_is_one_line() -> None:
+    with (
+        pytest.raises(BadInput, match=r"claims \['sorted'\]; a task can claim seeded, drawn, verbatim, unique, "),
+        planted(faulty_tasks.Right, {"sorted": True}),
     ):
-        yield "n-grams cover what they cannot"
-    if question.query.budget_tokens:
-        yield "the task sets the budget, which is the run's"
+        pass
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_every_episode_obeys_the_laws(name: str) -> None:
-    found = {episode.id: list(faults(episode)) for episode in first(name)}
-    assert len(found) == EPISODES
-    assert all(not wrong for wrong in found.values()), found
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_everything_follows_from_the_seed(name: str) -> None:
-    task(name)
-    made: Task = config.build(config.compose([f"+task={name}", "+memory=none"]), "task")
-    assert list(islice(made.episodes(1), 2)) == first(name, 1, 2)
-    assert (first(name, 1, 2) != first(name, 0, 2)) is claims(name)["seeded"]
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_right_answer_scores_one_and_a_wrong_one_zero(name: str) -> None:
-    for question in questions(first(name)):
-        for answer in question.answers:
-            assert task(name).score(question, f" {answer}")["exact_match"] == 1.0
-        assert set(task(name).score(question, "something else").values()) == {0.0}
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_questions_have_evidence_and_half_of_them_other_words(name: str) -> None:
-    asked = questions(islice(task(name).episodes(0), 10))
-    assert len([question for question in asked if question.evidence]) > len(asked) / 2
-    assert len({question.id for question in asked}) == len(asked)
-    wordings = [question.tags["wording"] for question in asked if "wording" in question.tags]
-    if wordings:  # where a task's questions have no other words, it says so by leaving the tag out
-        assert len(wordings) == len(asked)
-        assert abs(wordings.count("reworded") / len(wordings) - 0.5) <= 0.1
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_what_was_read_is_named_and_the_version_can_be_bumped(name: str) -> None:
-    assert task(name).version
-    identity = task(name).identity()
-    assert all(isinstance(value, str) and value for value in identity.values())
-    assert [value for value in identity.values() if len(value) == 64]  # a sha256
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_negative_seed_is_the_users_to_mend(name: str) -> None:
-    with pytest.raises(BadInput, match="seed=-1: expected a whole number >= 0"):
-        next(iter(task(name).episodes(-1)))
+def test_a_digest_changes_with_whatever_an_episode_holds() -> None:
+    changes: list[Callable[[Episode], Episode]] = [
+        instead(0, Event("6c", "The code is 1!", time=0.0)),
+        instead(0, Event("6d", "The code is 1.", time=0.0)),
+        instead(0, Event("6c", "The code is 1.", time=0.5)),
+        instead(0, Event("6c", "The code is 1.", scope="s", time=0.0)),
+        instead(3, Forget(("1f",))),
+        asking(answers=("3",)),
+        asking(stale=frozenset()),
+        asking(tags=TAGS | {"more": "yes"}),
+        asking(query=Query("What opens it?", scope="s")),
+        without(3),
+        lambda episode: replace(episode, id="f"),
+    ]
+    digests = {digest([change(GOOD)]) for change in changes}
+    assert len(digests | {digest([GOOD])}) == len(changes) + 1
+    assert digest([GOOD]) == digest([replace(GOOD, steps=tuple(GOOD.steps))])
 
 
 TAGS = {"kind": "small", "ngram_covered": "no", "wording": "reworded"}
@@ -216,5 +231,9 @@ def instead(at: int, step: Event | Forget) -> Callable[[Episode], Episode]:
     ],
 )
 def test_a_planted_fault_is_found(change: Callable[[Episode], Episode], fault: str) -> None:
-    assert list(faults(GOOD)) == []
+    assert faults(GOOD) == []
     assert any(found.startswith(fault) for found in faults(change(GOOD)))
+
+
+def faults(episode: Episode) -> list[str]:
+    return [fault for law in LAWS for fault in law(episode)]

@@ -282,8 +282,8 @@ PROPERTIES: tuple[Property, ...] = (
 )
 
 
-def expectation(promise: Property) -> str:
-    """Return what a property expects, in a line."""
+def expectation(promise: Callable[..., object]) -> str:
+    """Return what a promise expects, in a line."""
     return (promise.__doc__ or promise.__name__).splitlines()[0]
 
 
