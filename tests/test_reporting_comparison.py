@@ -240,6 +240,25 @@ def test_the_ceiling_of_those_who_see_a_part_of_a_name_stands_below_the_controls
     assert "0.58 is what the best predictor could get" in markdown.render(asked, experiment="x")
 
 
+def test_several_lengths_give_an_effective_length() -> None:
+    marks = {1024: "1111 " * 10, 2048: "1101 " * 2 + "1111 " * 8, 4096: "1000 " * 10}
+    cells = [measured("a", right, options={"length_tokens": at, "x": {"y": 1}}) for at, right in marks.items()]
+    cells += [measured("none", NOTHING, offered=0, options=cell.config["task"]) for cell in cells]
+    page = markdown.render(cells, experiment="x")
+    table = below(page, "**t**: exact match by length")
+    assert table.startswith("| memory | 1,024 | 2,048 | 4,096 | effective length, tokens |")
+    assert [field[:5] for field in row(table, "`a`")[1:]] == ["1.00 ", "0.93 ", "0.33 ", "2,048"]
+    assert row(table, "`none`")[-1].startswith("null")
+    assert "effective length" not in markdown.render(both(*ONE_TASK), experiment="x")
+
+
+def test_the_area_under_evidence_against_tokens_is_the_mean_of_that_of_each_question() -> None:
+    (table,) = tables([measured("a", STRONG, columns=JUDGED), measured("old", STRONG)])
+    area = figures(table, "a")["area"]
+    assert isinstance(area, Interval)
+    assert area.mean == pytest.approx((0.2 / 2 + 0.4 + 0.6 + 0.8 + 1.0 / 2) / 4)
+
+
 def test_kinds_have_columns_of_their_own_with_their_counts() -> None:
     kinds = {"tags.kind": ["updated", "lexical", "lexical", "absent"]}
     page = markdown.render(both(measured("a", "1011 " * 10, columns=kinds)), experiment="x")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from memory_bench.curves import effective_length
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.numbers import Notes, alone, named
 from memory_bench.reporting.table import MOVES, Row, Table
-from memory_bench.statistics import Difference
+from memory_bench.statistics import Difference, Interval
 
 ANSWERS = {
     "exact match": ("score", ""),
@@ -28,6 +29,7 @@ RETRIEVAL = {
     "stale@1": ("stale", ""),
     "ghosts": ("ghosts", ""),
     **{f"evidence@{budget}": (f"evidence_{budget}", "") for budget in RETRIEVAL_BUDGETS},
+    "area": ("area", ""),
 }
 COSTS = {
     "context used, tokens": ("context_tokens", "count"),
@@ -39,6 +41,8 @@ COSTS = {
     "a question in all, ms": ("question_seconds", "ms"),
     "size, bytes": ("size_bytes", "count"),
 }
+
+NO_PART = "no part of this experiment"
 
 
 class Page:
@@ -107,6 +111,23 @@ class Page:
             if table.hard
         ]
 
+    def lengths(self) -> dict[str, str]:
+        """Return task -> memories by lengths, of the tasks that were measured at several: score and effective length.
+
+        That is the longest up to which a memory keeps 85 % of its score at the shortest.
+        """
+        return {str(group[0].config["choices"]["task"]): self._lengths(group) for group in by_length(self.tables)}
+
+    def _lengths(self, group: Sequence[Table]) -> str:
+        names = dict.fromkeys(row.name for table in group for row in table.answers)
+        heads = [f"{length(table):,}" for table in group]
+        rows = []
+        for name in names:
+            found = {length(t) or 0: row.figures["score"] for t in group for row in t.answers if row.name == name}
+            shown = [self.notes.show(found.get(length(table) or 0, Null(NO_PART))) for table in group]
+            rows.append([self._name_of(name), *shown, self.notes.show(_effective(found, len(group)), unit="count")])
+        return _grid(["memory", *heads, "effective length, tokens"], rows)
+
     def answers(self, table: Table) -> str:
         wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
         wanted = {name.replace("the best", table.best or "the best"): key for name, key in wanted.items()}
@@ -164,7 +185,7 @@ class Page:
     def _cell(self, table: Table, name: str, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
         row = next((row for row in table.answers if row.name == name), None)
         if row is None:
-            return self.notes.show(Null("no part of this experiment"))
+            return self.notes.show(Null(NO_PART))
         figure, against, best = chosen(table, row)
         shown = self.notes.show(figure)
         if row.name == best:
@@ -210,6 +231,36 @@ class Page:
 
     def _shown(self, row: Row, wanted: Mapping[str, tuple[str, str]]) -> list[str]:
         return [self.notes.show(row.figures[key], unit=unit) for key, unit in wanted.values()]
+
+
+def by_length(tables: Sequence[Table]) -> list[list[Table]]:
+    """Return the tables of each task that was measured at several lengths and does not differ otherwise, by length."""
+    groups: dict[str, list[Table]] = {}
+    for table in tables:
+        if table.questions and length(table) is not None:
+            options = {key: value for key, value in _flat(table.config).items() if key != "task.length_tokens"}
+            fixed = {
+                key: value
+                for key, value in options.items()
+                if key.rpartition(".")[2] not in MOVES and key.partition(".")[0] not in MOVES
+            }
+            groups.setdefault(str(sorted(fixed.items())), []).append(table)
+    several = [sorted(group, key=lambda table: length(table) or 0) for group in groups.values()]
+    return [group for group in several if len({length(table) for table in group}) > 1]
+
+
+def length(table: Table) -> int | None:
+    """Return how long the haystack of a table is, in tokens; None where its task has no such option."""
+    found = table.config["task"].get("length_tokens")
+    return None if found is None else int(found)
+
+
+def _effective(scores: Mapping[int, Figure], wanted: int) -> Figure:
+    means = {at: score.mean for at, score in scores.items() if isinstance(score, Interval)}
+    if len(means) < wanted:
+        return Null("a length has no score")
+    found = effective_length(means)
+    return Null("nothing is right at the shortest length") if found is None else float(found)
 
 
 def titles(tables: Sequence[Table]) -> list[str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from memory_bench.curves import budget_area
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.figures import NO_PASSAGE, Figure, Null, findable, interval
+from memory_bench.statistics import Interval
 
 SCORES = {
     "hit": "hit@1",
@@ -16,14 +18,25 @@ SCORES = {
     "ghosts": "forgotten_in_context",
     **{f"evidence_{budget}": f"evidence@{budget}" for budget in RETRIEVAL_BUDGETS},
 }
-FIGURES = tuple(SCORES)
+AREA = "area"
+FIGURES = (*SCORES, AREA)
 ASKED_OF = {"stale": "stale", "ghosts": "forgotten"}  # only questions that name such events; the others, where to find
 NOTHING = {"stale": "the task replaces nothing", "ghosts": "the task forgets nothing"}
 
 
 def figures(questions: pd.DataFrame) -> dict[str, Figure]:
     """Return the retrieval figures of one cell: each over the questions that it can be asked of."""
-    return {name: _figure(questions, name) for name in FIGURES}
+    return {**{name: _figure(questions, name) for name in SCORES}, AREA: _area(questions)}
+
+
+def _area(questions: pd.DataFrame) -> Figure:
+    """Return the area under evidence against log2 of the budget: it is linear, so the mean of that of each question."""
+    if not isinstance(judged := _figure(questions, f"evidence_{RETRIEVAL_BUDGETS[-1]}"), Interval):
+        return judged
+    asked = findable(questions)
+    columns = {budget: f"scores.evidence@{budget}" for budget in RETRIEVAL_BUDGETS}
+    areas = [budget_area({budget: row[name] for budget, name in columns.items()}) for row in asked.to_dict("records")]
+    return interval(asked.assign(**{AREA: areas}), AREA)
 
 
 def _figure(questions: pd.DataFrame, name: str) -> Figure:
