@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from adapters.bm25 import BM25
+from adapters.hash_cache import HashCache
 from adapters.hash_cache.keys import Keys
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.metrics import holds
@@ -336,3 +338,20 @@ def test_iso_codes_are_read_where_they_are() -> None:
     if not ISO_CODES.is_dir():
         pytest.skip(f"there is no {ISO_CODES}")
     assert iso_codes()["Canillo"] == "AD-02"
+
+
+def test_a_cache_of_hashed_words_cannot_tell_colliding_names_apart_and_a_lexical_search_can() -> None:
+    share = {}
+    for memory in (
+        HashCache(path=None, min_order=2, max_order=5, front_entries=64, top_k=64),
+        BM25(k1=1.5, b=0.75, stemmer=None, split_identifiers=True, top_k=64),
+    ):
+        right = 0
+        for episode, question in asked("collision"):
+            memory.reset()
+            memory.write(events(episode))
+            memory.settle()
+            (best, *_) = memory.read(question.query)
+            right += best.event_ids[0] in question.evidence
+        share[type(memory).__name__] = right / len(asked("collision"))
+    assert share["HashCache"] <= 0.25 < share["BM25"] == 1.0

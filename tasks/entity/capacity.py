@@ -197,6 +197,8 @@ def points_of(
     for name in names:
         cell = config.compose(["+task=entity", f"+memory={name}", f"embedder={embedder}"])
         given = {"embedder": config.build(cell, "embedder")} if cell.config["embedder"] else {}
+        for one in given.values():
+            one.embed(["Ready"])  # a first call loads weights, which no memory should be charged for
         memory: Memory = config.build(cell, "memory", **given)
         title = f"{name}, {embedder}" if given else name
         with closing(memory):
