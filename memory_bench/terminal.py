@@ -17,6 +17,7 @@ from memory_bench.statistics import Interval, clustered_interval, macro_mean
 
 SHOWN_AFTER_SECONDS = 2.0
 PIPED_WIDTH = 160
+RANKING_SHOWN = ("recall@1", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr")
 Costs: TypeAlias = Mapping[str, float | None]
 Scored: TypeAlias = Callable[[Iterable[Record], str], str]
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -113,6 +114,8 @@ def through_context(records: Iterable[Record]) -> bool:
 def _scores(records: Sequence[Record], apart: Mapping[str, str]) -> Table:
     names = [name for name in _names(records) if name not in EVIDENCE_METRICS]
     evidence = ["evidence_in_context", "hit@1"] if through_context(records) else []
+    if evidence and not names:  # nobody answered: there is room for the ranking
+        names, evidence = list(RANKING_SHOWN), []
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("questions", "n", *(f"{name} [95 %]" for name in names), *evidence):
         table.add_column(heading, no_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,15 @@ def test_without_a_reader_the_passages_are_judged_and_answers_are_null(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["+task=qa", "+memory=bm25", "reader=none", f"results={tmp_path}"]) == 0
-    assert "no answer to 10 of 10 questions: reader=none answers nothing" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no answer to 10 of 10 questions: reader=none answers nothing" in told
+    heads = next(line for line in told.splitlines() if line.startswith("questions"))
+    assert heads.replace(" [95 %]", "").split() == [
+        *("questions", "n", "recall@1", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr"),
+    ]
+    assert re.search(
+        r"^  updated +1 +0.000 \[\S+ \S+\] +1.000", told, re.MULTILINE
+    )  # second at best, and in the first 5
     rows = load(tmp_path).set_index("question")
     assert rows["answer"].isna().all()
     assert set(rows["unanswered"]) == {"reader=none answers nothing"}
