@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -23,6 +24,7 @@ from memory_bench.readers.training.prompts import Mix, PromptFactory
 from memory_bench.readers.training.wordings import ENDINGS, OPENINGS, load_grammar
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from tasks.entity.names import tokenized, unicode_names
+from tasks.entity.templates import ALIAS, BADGE, CODE, EXTENSION, MODULE, POSITION
 from tasks.entity.templates import RELATIONS as ENTITY_RELATIONS
 from tasks.entity.values import World
 from tasks.needle.licences import licence_texts
@@ -33,6 +35,7 @@ from tasks.needle.templates import RELATIONS, REMARKS
 RUN = 8
 ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "training" / "corpus.jsonl"
+OF_OTHER_SETS = (MODULE, CODE, EXTENSION, POSITION, BADGE, ALIAS)  # of entity
 Ngrams = set[tuple[str, ...]]
 
 
@@ -53,6 +56,10 @@ def filled_by_entity(seed: int) -> Iterator[str]:
     wordings = [
         (relation.name, one) for relation in ENTITY_RELATIONS for one in (*relation.events, *relation.questions)
     ]
+    for other in OF_OTHER_SETS:
+        for wording, name in product((*other.events, *other.questions), names[:: len(names) // 100]):
+            yield f"{wording.cloze.format(name=name.text)} {1_000_000 + name.number}."
+            yield wording.text.format(name=name.text)
     for at in range(max(len(names), len(wordings))):
         name, (relation, wording) = names[at % len(names)], wordings[(at + seed) % len(wordings)]
         yield f"{wording.cloze.format(name=name.text)} {world.value(name, relation)}."
