@@ -212,7 +212,7 @@ def test_the_headline_is_a_matrix_of_its_own_with_its_own_best_and_ties() -> Non
 
 
 def test_kinds_with_nothing_to_find_are_slices_of_their_own_where_there_are_several() -> None:
-    one = {"tags.kind": ["lexical", "updated", "multi", "absent"]}
+    one: dict[str, Sequence[Any]] = {"tags.kind": ["lexical", "updated", "multi", "absent"]}
     two = {
         **one,
         "gold": [["4411"], ["4411"], ["unknown"], ["unknown"]],
