@@ -122,6 +122,13 @@ def test_a_task_that_claims_less_is_held_to_less() -> None:
     }
 
 
+def test_real_questions_may_be_too_hard_for_every_memory() -> None:
+    with planted(faulty_tasks.NeverSaysWhichGate, {"drawn": False}) as made:
+        finding = judge(each_kind_tells_memories_apart, made)
+    assert finding.verdict == "not claimed"
+    assert finding.detail.startswith("claims.drawn is false: no memory finds more than random passages hold of ")
+
+
 def test_check_prints_a_line_a_promise_and_exits_with_1_where_one_is_broken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

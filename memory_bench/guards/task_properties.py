@@ -187,7 +187,10 @@ def closed_book_is_at_chance(subject: TaskSubject) -> str:
 def each_kind_tells_memories_apart(subject: TaskSubject) -> str:
     """Of every kind, some memory finds what random passages do not hold"""
     differences, tied = task_retrieval.compared(subject)
-    _expect(not tied, f"no memory finds more than random passages hold of {', '.join(tied)}")
+    told = f"no memory finds more than random passages hold of {', '.join(tied)}"
+    if tied and not subject.claims["drawn"]:  # real questions are as hard as they are
+        raise NotClaimed(f"claims.drawn is false: {told}")
+    _expect(not tied, told)
     if not differences:
         raise NotClaimed(f"no kind has {task_retrieval.FEWEST} questions with evidence")
     return "; ".join(map(str, differences))
