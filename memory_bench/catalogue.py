@@ -61,9 +61,11 @@ def show(console: Console) -> None:
     """Print what `python -m memory_bench list` says: a line a choice, then versions and devices."""
     for group in GROUPS:
         console.print(f"{group}:", style="bold")
-        for entry in entries(group):
+        found = list(entries(group))
+        width = max(len(entry.name) for entry in found)
+        for entry in found:
             can = "runs here" if entry.missing is None else f"cannot run here: {entry.missing}"
-            console.print(f"  {entry.name:<14} {entry.text} ({can})", soft_wrap=True, markup=False)
+            console.print(f"  {entry.name:<{width}} {entry.text} ({can})", soft_wrap=True, markup=False)
     versions, gpus = provenance.versions(), provenance.gpus()
     told = ", ".join(f"{name} {versions.get(name, 'not installed')}" for name in TOLD)
     console.print(f"versions: {told}", soft_wrap=True)

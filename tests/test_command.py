@@ -217,7 +217,7 @@ def test_list_says_what_can_run_without_importing_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.split("\n")
-    for name in ("needle", "none", "minilm"):
+    for name in ("needle", "bm25", "minilm"):
         [line] = [line for line in lines if line.startswith(f"  {name} ")]
         assert "run" in line.rpartition("(")[2]
     assert any(line.startswith("versions: memory-bench-suite ") for line in lines)
