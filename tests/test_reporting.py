@@ -165,7 +165,8 @@ def test_an_experiment_becomes_a_page_and_the_page_can_be_made_again(experiment:
 
 def test_a_page_of_an_older_layout_is_made_anew_from_the_kept_records(experiment: Path, report: Reports) -> None:
     assert main(["-m", "+experiment=stub"]) == 0
-    page = report(["+experiment=stub", "--publish"])
+    page = report(["+experiment=stub", "--publish", "results=results"])
+    assert "results=" not in page
     kept = {file: file.read_bytes() for file in (experiment / "results/published").iterdir()}
     (experiment / "reports/stub.md").write_text("an older layout")
     assert report(["+experiment=stub", "--publish", "--from-published"]) == page

@@ -34,7 +34,9 @@ def main(argv: list[str]) -> int:
 
     again = "--from-published" in flags
     found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
-    report = markdown.render(found, experiment=experiment, overrides=overrides)
+    # where the results of this machine lie is no business of a page that others read
+    told = [one for one in overrides if "--publish" not in flags or not one.startswith("results=")]
+    report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
         REPORTS.mkdir(exist_ok=True)
         if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
