@@ -29,7 +29,7 @@ CARD = re.compile(rf"(?P<id>{IDS}) (?P<about>[^:\n]+): In (?P<where>\S+), .+\.")
 def session(**options: Any) -> Session:
     """Return the task as conf/task/session.yaml has it, with some options changed."""
     defaults = yaml.safe_load((ROOT / "conf" / "task" / "session.yaml").read_text())
-    del defaults["_target_"]
+    del defaults["_target_"], defaults["claims"]
     return Session(**{**defaults, **options})
 
 
