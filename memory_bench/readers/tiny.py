@@ -17,6 +17,7 @@ from torch import Tensor
 
 from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
+from memory_bench.readers.buffers import keep_large_buffers
 from memory_bench.readers.model import LookUp, Past, Slot
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
@@ -45,6 +46,7 @@ class TinyReader:
         _check(window_tokens, max_new_tokens, threads)
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_large_buffers()
         self.folder = checkpoint.find(weights)
         self.device = choose_device(device)
         self.dtype = torch.float32
