@@ -71,7 +71,7 @@ def test_the_example_of_an_updated_fact_in_a_haystack_of_two_words(tmp_path: Pat
 @given(
     seed=st.integers(0, 2**32),
     length_tokens=st.integers(2048, 4096),
-    chunk_tokens=st.sampled_from([56, 64, 100]),
+    chunk_tokens=st.sampled_from([72, 80, 100]),  # the sections of `scoped` make facts longer: 56 is refused
     boilerplate=st.floats(0, 1),
     distractors=st.integers(0, 6),
     reworded=st.floats(0, 1),
