@@ -18,7 +18,9 @@ import torch
 
 from memory_bench import prompt
 from memory_bench.__main__ import main
+from memory_bench.errors import BadInput
 from memory_bench.readers.model import TinyModel
+from memory_bench.readers.train import keep_plan
 from memory_bench.readers.training.batches import Batch, Batches
 from memory_bench.readers.training.evaluation import SIZES, WORDINGS, bits_per_byte, evaluate
 from memory_bench.readers.training.evaluation import _draw as draw
@@ -260,6 +262,22 @@ def test_each_part_of_a_training_draws_from_its_own_mix() -> None:
 def test_parts_that_do_not_add_up_are_refused_before_anything_is_read(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "train.mixes=[[7,{}]]"]) == 2
     assert "train.mixes last 7 steps and train.reading.pieces 10000: make them equal" in capfd.readouterr().err
+
+
+def test_a_training_goes_on_by_its_own_plan_or_not_at_all(tmp_path: Path) -> None:
+    options = {"out": "training", "seed": 0, "train": {"weights": "tiny", "reading": {"first_weight": 1, "workers": 0}}}
+    keep_plan(tmp_path, options)
+    (tmp_path / "checkpoint.pt").touch()
+    other_workers = {**options["train"], "reading": {"first_weight": 1, "workers": 2}}  # type: ignore[dict-item]
+    keep_plan(tmp_path, {**options, "train": other_workers})
+    other_weight = {**options["train"], "reading": {"first_weight": 2, "workers": 0}}  # type: ignore[dict-item]
+    with pytest.raises(BadInput, match=r"begun with another reading: name another folder \(out=training_2\)"):
+        keep_plan(tmp_path, {**options, "train": other_weight})
+    with pytest.raises(BadInput, match="begun with another seed"):
+        keep_plan(tmp_path, {**options, "seed": 1})
+    (tmp_path / "plan.json").unlink()
+    with pytest.raises(BadInput, match="begun with another seed, weights, reading"):
+        keep_plan(tmp_path, options)
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:

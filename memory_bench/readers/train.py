@@ -33,6 +33,9 @@ from memory_bench.readers.training.reading import Schedule, logged, train_readin
 from memory_bench.readers.training.tokenizer import train_tokenizer
 from memory_bench.readers.training.wordings import load_grammar
 
+FREE = ("log_every", "checkpoint_every", "workers")
+"""What may be another when a training goes on: none of it changes a weight."""
+
 
 def main(arguments: list[str]) -> int:
     """Train what the overrides name; return the exit code."""
@@ -43,6 +46,7 @@ def main(arguments: list[str]) -> int:
         torch.set_num_threads(options["threads"])
     folder = Path(options["out"]) / options["train"]["weights"]
     folder.mkdir(parents=True, exist_ok=True)
+    keep_plan(folder, options)
     documents = load_corpus(options["train"]["packages"], Path(options["out"]) / "corpus.jsonl")
     console.print(f"{len(documents)} files, {sum(len(d.text) for d in documents) / 1e6:.1f} MB of prose")
     _ensure_tokenizer(documents)
@@ -103,6 +107,25 @@ def measure(
     kept = {"figures": figures, "bits_per_byte": bits_per_byte(reader, held_out), "seed": seed}
     (folder / "figures.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     console.print(f"bits per byte of held-out text: {kept['bits_per_byte']:.3f}")
+
+
+def keep_plan(folder: Path, options: Mapping[str, Any]) -> None:
+    """Write `plan.json`, or find there the same plan: a training goes on as what it was begun as, or not at all.
+
+    Raises BadInput where the folder holds a training by another plan, or seed.
+    """
+    reading = {key: value for key, value in options["train"]["reading"].items() if key not in FREE}
+    plan = json.loads(json.dumps({"seed": options["seed"], **options["train"], "reading": reading}))
+    path = folder / "plan.json"
+    begun = (folder / "checkpoint.pt").exists()
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if begun and kept != plan:
+        other = ", ".join(key for key in plan if kept.get(key) != plan[key])
+        raise BadInput(
+            f"out={options['out']}: {folder} holds a training that was begun with another {other}: "
+            f"name another folder (out={options['out']}_2), or delete this one"
+        )
+    path.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
 
 
 def _check(plan: Mapping[str, Any]) -> None:
