@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -36,9 +36,18 @@ def entries(group: str) -> Iterator[Entry]:
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
             options = yaml.safe_load(text)
-            surroundings = (_no_data(options), _unset(options, group))
-            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), *surroundings])
+            own = _own(options, group)
+            lacks = _lacks(group, own, own.get("needs", {}))
+            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), lacks])
             yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
+
+
+def lacking(group: str, name: str, options: Mapping[str, Any]) -> str | None:
+    """Return what a choice with these options lacks of its surroundings, with what mends it; None where it is there.
+
+    That is a file of the user's, or an option that nobody set and no variable stands for.
+    """
+    return _lacks(group, options, _said(group, name).get("needs", {}))
 
 
 def apart(task: str) -> dict[str, str]:
@@ -75,10 +84,14 @@ def show(console: Console) -> None:
 
 
 def _claimed(task: str, claim: str) -> dict[str, str]:
-    file = _folder("task") / f"{task}.yaml"
-    options = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    found: dict[str, str] = _own(options, "task").get("claims", {}).get(claim, {})
+    found: dict[str, str] = _said("task", task).get("claims", {}).get(claim, {})
     return found
+
+
+def _said(group: str, name: str) -> dict[str, Any]:
+    """Return what the YAML of a choice sets; nothing where it is no file of `conf/` (programs register their own)."""
+    file = _folder(group) / f"{name}.yaml"
+    return _own(yaml.safe_load(file.read_text(encoding="utf-8")), group) if file.is_file() else {}
 
 
 def _text(gpus: list[str] | str) -> str:
@@ -98,17 +111,13 @@ def _requires(options: dict[str, Any], group: str) -> list[str]:
     return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
 
 
-def _no_data(options: dict[str, Any]) -> str | None:
-    # a plug-in that reads the user's file names its place below the user's folder as `data`
-    return missing_data(options["data"]) if "data" in options else None
-
-
-def _unset(options: dict[str, Any], group: str) -> str | None:
-    """Return which option has to be typed: the variable that can stand for it (`needs: {url: NAME}`) is not set."""
-    own = _own(options, group)
-    needed = own.get("needs", {}).items()
-    unset = [(option, name) for option, name in needed if own.get(option) is None and not os.environ.get(name)]
-    return f"{group}.{unset[0][0]} is not set: type {group}.{unset[0][0]}=..., or set {unset[0][1]}" if unset else None
+def _lacks(group: str, options: Mapping[str, Any], needs: Mapping[str, str]) -> str | None:
+    # a plug-in that reads the user's file names its place below the user's folder as `data`; `path` goes before it
+    if "data" in options and options.get("path") is None and (reason := missing_data(options["data"])):
+        return reason
+    # `needs: {url: NAME}` names the variable that can stand for an option
+    unset = (one for one in needs.items() if options.get(one[0]) is None and not os.environ.get(one[1]))
+    return next((f"{group}.{key} is not set: type {group}.{key}=..., or set {name}" for key, name in unset), None)
 
 
 def _folder(group: str) -> Traversable:

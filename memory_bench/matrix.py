@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from memory_bench import config, provenance, records
+from memory_bench import catalogue, config, provenance, records
 from memory_bench.errors import BadInput
 
 State = Literal["finished", "to be run", "unavailable", "failed"]
@@ -70,8 +70,10 @@ def show(planned: Sequence[Planned], console: Console) -> None:
 
 def _state(cell: config.Cell, *, alone: bool) -> tuple[State, str]:
     for part, requirements in cell.requires.items():
-        if missing := next(filter(None, map(config.missing_requirement, requirements)), None):
-            return "unavailable", f"{part}={cell.config['choices'][part]} cannot run here: {missing}"
+        name = cell.config["choices"][part]
+        missing = next(filter(None, map(config.missing_requirement, requirements)), None)
+        if missing := missing or (catalogue.lacking(part, name, cell.config[part]) if name else None):
+            return "unavailable", f"{part}={name} cannot run here: {missing}"
     runs = records.runs(cell.results, config=cell.config)
     finished = [run for run in runs if records.is_complete(run.folder)]
     changes = [_changed(cell, run) for run in finished]

@@ -184,6 +184,25 @@ def test_a_dry_run_tells_what_is_finished_from_what_is_to_be_run(capsys: pytest.
     assert lines[-1] == "6 cells: 1 finished, 1 to be run, 2 unavailable, 2 failed; nothing was run"
 
 
+def test_a_dry_run_says_what_a_cell_lacks_of_its_surroundings_as_list_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("QDRANT_URL", "MEMORY_BENCH_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(config, "missing_requirement", lambda _: None)
+    server, file = ["+task=stub", "+memory=qdrant_server"], ["+task=locomo", "+memory=none"]
+    lines = [matrix("-m", *typed, "reader=stub", capsys=capsys)[1] for typed in (server, file)]
+    assert "unavailable: memory=qdrant_server cannot run here: memory.url is not set: type memory.url=" in lines[0]
+    assert "unavailable: task=locomo cannot run here: locomo/locomo10.json is the user's to supply: set " in lines[1]
+    typed = [[*server, "memory.url=http://localhost:1"], [*file, "task.path=any.json"]]
+    assert all(matrix("-m", *one, "reader=stub", capsys=capsys)[1].endswith("to be run") for one in typed)
+    monkeypatch.setenv("QDRANT_URL", "http://localhost:1")
+    monkeypatch.setenv("MEMORY_BENCH_DATA", str(tmp_path))
+    (tmp_path / "locomo").mkdir()
+    (tmp_path / "locomo/locomo10.json").write_text("[]")
+    assert all(matrix("-m", *one, "reader=stub", capsys=capsys)[1].endswith("to be run") for one in (server, file))
+
+
 def test_what_a_dry_run_promises_the_sweep_does(capsys: pytest.CaptureFixture[str]) -> None:
     Stoppable.at = 15
     assert main(list(SWEEP)) == 130
