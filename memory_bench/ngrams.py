@@ -8,7 +8,8 @@
 The Engram table, the hash cache and an n-gram bias all address by these functions, so they see the same n-grams.
 
 Source: Engram (arXiv 2601.07372), section 2.2.
-Shapes: B batch, T tokens, V vocabulary, N longest order, O orders (2..N), K heads of one order, H = O * K heads in all.
+Shapes: B batch, T tokens, V vocabulary, N longest order, O orders (usually 2..N), K heads of one order, H = O * K heads
+in all.
 """
 
 from __future__ import annotations
@@ -101,8 +102,9 @@ def _compression(numbers: Sequence[int]) -> Compression:
 class NgramHash:
     """The hashes of one layer. A table keeps them beside it: another vocabulary, or another NumPy, draws others.
 
-    `multipliers`: odd int64 [N], the newest token's first. `primes`, `offsets`: int64 [O, K]; head k of order o owns
-    the rows from its offset to its offset plus its prime. `pad`: the compressed id that stands where no token is.
+    `multipliers`: odd int64 [N], the newest token's first. `primes`, `offsets`: int64 [O, K], of the orders N-O+1..N;
+    head k of order o owns the rows from its offset to its offset plus its prime. `pad`: the compressed id that stands
+    where no token is.
     """
 
     multipliers: NDArray[np.int64]
@@ -116,38 +118,62 @@ class NgramHash:
         """Rows of the layer's table: all heads, one after another."""
         return int(self.primes.sum())
 
-    def rows(self, compressed_BT: NDArray[np.int64], boundary_BT: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def rows(
+        self,
+        compressed_BT: NDArray[np.int64],
+        boundary_BT: NDArray[np.bool_] | None = None,
+        salt_B: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
         """Return int64 rows_BTH in [0, total_rows): row t depends on tokens t-N+1..t of its own document only.
 
-        Heads lie order by order. `boundary_BT` marks tokens between documents; see `mix`.
+        Heads lie order by order. `boundary_BT` marks tokens between documents, `salt_B` is mixed in; see `mix`.
         """
-        mixes_BTO = self.mix(compressed_BT, boundary_BT)
+        mixes_BTO = self.mix(compressed_BT, boundary_BT, salt_B)
         rows_BTOK = mixes_BTO[..., None] % self.primes + self.offsets
         return rows_BTOK.reshape(*compressed_BT.shape, self.primes.size)
 
-    def mix(self, compressed_BT: NDArray[np.int64], boundary_BT: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def mix(
+        self,
+        compressed_BT: NDArray[np.int64],
+        boundary_BT: NDArray[np.bool_] | None = None,
+        salt_B: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
         """Return int64 mixes_BTO, one a token and order, before the primes; never negative.
 
         A look-back that leaves the sequence or meets a boundary token reads `pad`, and so do all longer ones; a
-        boundary token itself is mixed with `pad` alone. Raises ValueError on an id outside [0, compressed_size).
+        boundary token itself is mixed with `pad` alone. With a random `salt_B` (not negative) an n-gram has other rows
+        in every sequence: the control that keeps the noise of a table and none of its content. Raises ValueError on an
+        id outside [0, compressed_size).
         """
-        self._check(compressed_BT, boundary_BT)
+        self._check(compressed_BT, boundary_BT, salt_B)
         mixes_BTO = np.empty((*compressed_BT.shape, len(self.primes)), dtype=np.int64)
         mix_BT = compressed_BT * self.multipliers[0]
+        if salt_B is not None:
+            mix_BT = mix_BT ^ salt_B[:, None]
         inside_BT = np.ones(compressed_BT.shape, dtype=np.bool_) if boundary_BT is None else ~boundary_BT
         visible_BT = inside_BT
-        for back, multiplier in enumerate(self.multipliers[1:], start=1):
-            visible_BT = visible_BT & _shift(inside_BT, back, False)
-            earlier_BT = np.where(visible_BT, _shift(compressed_BT, back, self.pad), self.pad)
-            mix_BT = mix_BT ^ (earlier_BT * multiplier)
-            mixes_BTO[..., back - 1] = mix_BT
+        shortest = len(self.multipliers) - len(self.primes)  # how far back the first of the orders looks
+        for back, multiplier in enumerate(self.multipliers):
+            if back:
+                visible_BT = visible_BT & _shift(inside_BT, back, False)
+                earlier_BT = np.where(visible_BT, _shift(compressed_BT, back, self.pad), self.pad)
+                mix_BT = mix_BT ^ (earlier_BT * multiplier)
+            if back >= shortest:
+                mixes_BTO[..., back - shortest] = mix_BT
         return mixes_BTO
 
-    def _check(self, compressed_BT: NDArray[np.int64], boundary_BT: NDArray[np.bool_] | None) -> None:
+    def _check(
+        self,
+        compressed_BT: NDArray[np.int64],
+        boundary_BT: NDArray[np.bool_] | None,
+        salt_B: NDArray[np.int64] | None,
+    ) -> None:
         if compressed_BT.ndim != 2 or compressed_BT.dtype != np.int64:
             raise ValueError(f"int64 [B, T] is needed, got {compressed_BT.dtype} {list(compressed_BT.shape)}")
         if boundary_BT is not None and boundary_BT.shape != compressed_BT.shape:
             raise ValueError(f"boundaries {list(boundary_BT.shape)} do not fit tokens {list(compressed_BT.shape)}")
+        if salt_B is not None and (salt_B.shape != compressed_BT.shape[:1] or salt_B.min(initial=0) < 0):
+            raise ValueError(f"a salt >= 0 a sequence is needed, got {salt_B.tolist()} for {len(compressed_BT)}")
         # A larger id would overflow without a sound, and land on other n-grams' rows.
         low, high = compressed_BT.min(initial=0), compressed_BT.max(initial=0)
         if low < 0 or high >= self.compressed_size:
@@ -164,13 +190,15 @@ def build_hashes(
     pad: int,
     seed: int,
     mode: Mode = "portable",
+    min_order: int = 2,
 ) -> dict[int, NgramHash]:
-    """Return layer -> hashes. `base_rows`: about how many rows each head has, one number an order, 2..max_order.
+    """Return layer -> hashes. `base_rows`: about how many rows each head has, one number an order, from `min_order` on.
 
-    No two heads share a prime, in any layer. `compat` draws multipliers as the released code does (NumPy's PCG64),
-    `portable` from SplitMix64, which any language has. Raises ValueError where the numbers do not fit each other.
+    No two heads share a prime, in any layer; but where the base is 1, each head has one row: the control that asks
+    whether a table is a memory at all. `compat` draws multipliers as the released code does (NumPy's PCG64), `portable`
+    from SplitMix64, which any language has. Raises ValueError where the numbers do not fit each other.
     """
-    _check_shape(layers, max_order, heads, base_rows, compressed_size, pad)
+    _check_shape(layers, range(min_order, max_order + 1), heads, base_rows, compressed_size, pad)
     taken: set[int] = set()
     hashes = {}
     for layer in sorted(layers):
@@ -187,14 +215,16 @@ def build_hashes(
 
 
 def _check_shape(
-    layers: Sequence[int], max_order: int, heads: int, base_rows: Sequence[int], compressed_size: int, pad: int
+    layers: Sequence[int], orders: range, heads: int, base_rows: Sequence[int], compressed_size: int, pad: int
 ) -> None:
     if len(set(layers)) != len(layers) or min(layers, default=0) < 0:
         raise ValueError(f"layers are distinct block indices from 0, got {list(layers)}")
-    if max_order < 2 or heads < 1:
-        raise ValueError(f"max_order >= 2 and heads >= 1 are needed, got {max_order} and {heads}")
-    if len(base_rows) != max_order - 1 or min(base_rows) < 1:
-        raise ValueError(f"base_rows needs a positive number for each order 2..{max_order}, got {list(base_rows)}")
+    if not orders or orders[0] < 1 or heads < 1:
+        raise ValueError(f"1 <= min_order <= max_order and heads >= 1 are needed, got {orders} and {heads}")
+    if len(base_rows) != len(orders) or min(base_rows) < 1:
+        raise ValueError(
+            f"base_rows needs a positive number for each order {orders[0]}..{orders[-1]}, got {list(base_rows)}"
+        )
     if compressed_size > _INT64_MAX // 2:
         raise ValueError(f"a vocabulary of {compressed_size} ids is too many for products below 2^63")
     if not 0 <= pad < compressed_size:
@@ -222,7 +252,9 @@ def _splitmix64(seed: int) -> Iterator[int]:
 
 
 def _primes(base: int, count: int, taken: set[int]) -> list[int]:
-    """The next `count` primes from `base` on that are free; they are taken from now on."""
+    """The next `count` primes from `base` on that are free; they are taken from now on. Of 1: `count` times 1."""
+    if base == 1:
+        return [1] * count
     found: list[int] = []
     candidate = base
     while len(found) < count:

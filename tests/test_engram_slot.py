@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from adapters.engram.slot import EngramSlot, EngramTable, signed_sqrt_gate
+from adapters.engram.module import signed_sqrt_gate
+from adapters.engram.slot import EngramSlot, EngramTable
 from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
 from memory_bench.readers.tiny import TinyReader
