@@ -5,31 +5,32 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from adapters.bm25 import BM25
 from adapters.none import NoMemory
+from memory_bench.errors import BadInput
+from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Event, Passage, Query
 from tasks.entity.capacity import (
-    SILENT,
-    TIME,
-    Point,
     curve,
     drawn_facts,
     first_says,
+    hopeless,
     main,
     measure,
-    recovered_bits,
     references,
     sizes,
     sqlite_bytes,
-    table,
-    within,
 )
+from tasks.entity.capacity_points import SILENT, TIME, Point, PointFile, recovered_bits, table, within
+from tasks.entity.sets import unicode_set
 from tasks.entity.synthetic import BADGES
 
 PER_FACT = math.log2(len(BADGES))
+NO_FILE = PointFile(None, life={}, seconds=60)
 
 
 def bm25() -> BM25:
@@ -63,13 +64,23 @@ def test_facts_are_the_seeds_and_fewer_are_the_first_of_more() -> None:
     assert len({name for name, _ in facts}) == 300
     assert {len(name.split()) for name, _ in facts} == {5}
     assert all(int(badge) in BADGES for _, badge in facts)
-    assert sizes(300) == [64, 256]
-    assert sizes(2**20)[-1] == 2**20
+    assert sizes(64) == [64]
+    assert sizes(300) == [64, 256, 300]
+    assert sizes(2**20)[-2:] == [2**18, 2**20]
+
+
+def test_real_names_come_first_and_drawn_ones_where_they_run_out() -> None:
+    facts = [name for name, _ in drawn_facts(30_000, seed=0, names="unicode")]
+    real = [name.text for name in unicode_set(read_tokenizer(BUNDLED_TOKENIZER)).names]
+    assert len(set(facts)) == 30_000 > len(real) > 20_000
+    assert sorted(facts[: len(real)]) == sorted(real)
+    assert {len(name.split()) for name in facts[len(real) :]} == {5}
+    assert [name for name, _ in drawn_facts(64, seed=0, names="unicode")] == facts[:64] != real[:64]
 
 
 def test_a_memory_that_finds_everything_gives_all_bits_back() -> None:
     facts = drawn_facts(256, seed=0)
-    small, large = curve("bm25", bm25(), facts, seconds=60, seed=0)
+    small, large = curve("bm25", bm25(), facts, seconds=60, seed=0, file=NO_FILE)
     assert (small.facts, small.right, small.bits) == (64, 1.0, 64 * PER_FACT)
     assert (large.facts, large.bits) == (256, 256 * PER_FACT)
     assert large.size_bytes is not None
@@ -110,11 +121,20 @@ def test_a_memory_without_passages_has_no_number() -> None:
 
 
 def test_what_takes_too_long_is_null_and_so_is_what_is_larger() -> None:
-    points = list(curve("bm25", bm25(), drawn_facts(1024, seed=0), seconds=0, seed=0))
+    points = list(curve("bm25", bm25(), drawn_facts(1024, seed=0), seconds=0, seed=0, file=NO_FILE))
     assert [(one.facts, one.bits, one.size_bytes, one.why) for one in points] == [
         (size, None, None, TIME) for size in (64, 256, 1024)
     ]
     assert "| bm25 | 64 | null (time) | null (time) |" in table(points)
+
+
+def test_a_size_of_which_a_part_took_too_long_is_not_begun() -> None:
+    quick, slow = (Point("m", 1024, 1.0, 9.0, 10, seconds) for seconds in (2.0, 2.1))
+    assert hopeless(quick, 4096, seconds=8) is hopeless(None, 4096, seconds=8) is None
+    late = hopeless(slow, 4096, seconds=8)
+    assert late == Point("m", 4096, why="time: 1,024 took 2 s")
+    assert hopeless(late, 16384, seconds=8) == Point("m", 16384, why="time: 1,024 took 2 s")
+    assert hopeless(Point("m", 1024, why=SILENT), 4096, seconds=8) is None
 
 
 def test_the_right_fact_counts_only_in_the_first_passage() -> None:
@@ -129,7 +149,8 @@ def test_the_right_fact_counts_only_in_the_first_passage() -> None:
 def test_references_hold_everything_and_compression_holds_it_in_less() -> None:
     facts = drawn_facts(1024, seed=0)
     found = [one for one in references(facts) if one.facts == 1024]
-    packed, _, stored = (one.size_bytes or 0 for one in found)
+    packed, _, stored, quoted = (one.size_bytes or 0 for one in found)
+    assert quoted == math.ceil(1024 * PER_FACT)  # two bits in two bytes
     raw = sum(len(who) + len(badge) for who, badge in facts)
     assert packed < raw < stored == sqlite_bytes(facts)
     assert {one.bits for one in found} == {1024 * PER_FACT}
@@ -141,9 +162,10 @@ def test_a_budget_has_the_most_bits_that_fit_it() -> None:
 
 
 def test_the_curve_is_a_command_over_memories_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bm25", "exact", "--embedder", "hashing", "--most", "64", "--json"]) == 0
+    assert main(["bm25", "exact", "--most", "64", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["memory"] for row in rows] == ["bm25", "exact, hashing", "lines, zlib", "lines, lzma", "SQLite table"]
+    assert [row["memory"] for row in rows[:3]] == ["bm25", "exact, hashing", "lines, zlib"]
+    assert [row["memory"] for row in rows[3:]] == ["lines, lzma", "SQLite table", "2 bits a parameter"]
     assert all(row["bits_per_byte"] > 0 for row in rows)
     assert rows[0]["right"] == 1.0
 
@@ -151,7 +173,9 @@ def test_the_curve_is_a_command_over_memories_by_name(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["bm25", "--most", "63"], "--most 63: expected a number of facts from 64 to 1,048,576"),
+        (["bm25", "--most", "63"], "--most 63: expected a number of facts, 64 or more"),
+        (["bm25", "--seconds", "0"], "--seconds 0: expected a number above 0, such as 300"),
+        (["bm25", "--out", "nowhere/points.jsonl"], "--out nowhere/points.jsonl: there is no folder nowhere; make it"),
         (["bm26", "--most", "64"], "there is no memory 'bm26'"),
         (["bm25", "--most", "64", "--seed", "-1"], "seed=-1: expected a whole number >= 0"),
     ],
@@ -162,3 +186,57 @@ def test_a_wrong_word_is_one_line(arguments: list[str], expected: str, capsys: p
     assert told.out == ""
     assert expected in told.err
     assert len(told.err.splitlines()) == 1
+
+
+def in_file(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_file_goes_on_where_it_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "points.jsonl"
+    assert main(["bm25", "--most", "64", "--out", str(path)]) == 0
+    first = path.read_text()
+    shown = capsys.readouterr().out
+    assert main(["bm25", "--most", "64", "--out", str(path)]) == 0
+    assert (path.read_text(), capsys.readouterr().out) == (first, shown)
+    assert main(["bm25", "--most", "256", "--out", str(path)]) == 0
+    assert path.read_text().startswith(first)
+    assert [(row["memory"], row["facts"]) for row in in_file(path)[5:7]] == [("bm25", 256), ("lines, zlib", 256)]
+    assert {(row["seed"], row["names"], row["limit_seconds"]) for row in in_file(path)} == {(0, "synthetic", 300.0)}
+    assert all(row["cpu"] and row["at"] for row in in_file(path))
+
+
+def test_a_file_knows_no_other_curve_and_nothing_that_had_less_time(tmp_path: Path) -> None:
+    path = tmp_path / "points.jsonl"
+    file = PointFile(path, life={"seed": 0}, seconds=60)
+    points = [Point("m", 64, 1.0, 9.0, 10, 1.0), Point("m", 256, why=TIME), Point("x", 64, why="no engine")]
+    for point in points:
+        file.add(point, stamp={})
+    known = {(0, 60): points[:2], (0, 30): points[:2], (0, 61): points[:1], (1, 60): []}
+    for (seed, seconds), expected in known.items():
+        again = PointFile(path, life={"seed": seed}, seconds=seconds)
+        found = [again.known(point.memory, point.facts) for point in points]
+        assert [point for point in found if point] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{}\n", "line 1: is no point of a curve; take it out"),
+        ("[1]\n", "line 1: is no point of a curve; take it out"),
+        ('{"memory": "bm2', "line 1: was cut short; take it out"),
+    ],
+)
+def test_a_line_that_is_no_point_is_named(line: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "points.jsonl").write_text(line)
+    with pytest.raises(BadInput, match=expected):
+        PointFile(tmp_path / "points.jsonl", life={"seed": 0}, seconds=60)
+
+
+def test_a_memory_without_its_engine_is_null_with_what_to_type_and_the_others_are_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["qdrant_server", "bm25", "--most", "64"]) == 0
+    told = capsys.readouterr().out
+    assert "| qdrant_server, hashing | 64 | null (" in told
+    assert "| bm25 | 64 | 1.000 |" in told

@@ -1,13 +1,16 @@
 """The capacity curve: how many bits of what it was told a memory gives back for each byte that it holds.
 
-python -m tasks.entity.capacity bm25 hash_cache                      64 to 2^20 facts, 300 seconds for each
-python -m tasks.entity.capacity exact --embedder hashing --most 4096 --seconds 60 --json
+python -m tasks.entity.capacity bm25 hash_cache exact           64 to 2^20 facts, 300 seconds to write each size
+python -m tasks.entity.capacity exact --embedder minilm --most 4096 --seconds 60 --json
+python -m tasks.entity.capacity bm25 --names unicode --out capacity.jsonl      goes on where that file ends
 
-A fact is a badge of a synthetic name of five tokens: log2 of the number of badges is what it is worth. A sample of 512
-names is asked for, and a fact counts as given back where the first passage says the badge: no reader is asked. What a
-guesser would say by chance is taken off. Below the memories stand the same facts as compressed lines and in SQLite,
-which give back everything; a trained model is said to hold 2 bits a parameter (Allen-Zhu and Li, arXiv 2404.05405),
-one bit a byte in half precision.
+A fact is a badge of a name: log2 of the number of badges is what it is worth. Names are five tokens drawn at random,
+or those of a real set (`--names`), and drawn ones where it runs out. A sample of 512 names is asked for, and a fact
+counts as given back where the first passage says the badge: no reader is asked. What a guesser would say by chance is
+taken off. A size that takes too long to write is null, and so is one of which a part has shown that it would.
+
+Below the memories stand the same facts as compressed lines and in SQLite, which give back everything; and a trained
+model, which is said to hold 2 bits a parameter (Allen-Zhu and Li, arXiv 2404.05405): a bit a byte in half precision.
 """
 
 from __future__ import annotations
@@ -20,20 +23,22 @@ import sqlite3
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from itertools import takewhile
+from itertools import count, takewhile
+from pathlib import Path
 
 from numpy.random import PCG64, Generator, SeedSequence
 
-from memory_bench import config
+from memory_bench import config, provenance
 from memory_bench.contracts import Memory
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.metrics import RETRIEVAL_BUDGETS, holds
 from memory_bench.task_options import check_seed
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Event, Query
+from tasks.entity.capacity_points import SILENT, TIME, Point, PointFile, recovered_bits, table
+from tasks.entity.sets import SETS, default_dials, read_set
 from tasks.entity.synthetic import BADGES, whole_words
 from tasks.entity.templates import BADGE
 
@@ -42,63 +47,66 @@ SAMPLE = 512
 NAME_WORDS = 5
 WRITE_BATCH = 1024
 STREAM = 2**34  # of facts; names and values of the task have their own
-BUDGETS = {"64 KB": 2**16, "1 MB": 2**20, "16 MB": 2**24, "256 MB": 2**28}
-TIME, SILENT = "time", "no passage: it does not work through the context"
+DRAWN = "synthetic"
+QUOTED_BITS, BYTES_OF_PARAMETER = 2, 2
 Pair = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Point:
-    """One size of one memory. What was not measured is None, and `why` says so."""
+def drawn_facts(number: int, *, seed: int, names: str = DRAWN) -> list[Pair]:
+    """Return different names with their badges, which may be equal. Fewer facts of a seed are the first of more.
 
-    memory: str
-    facts: int
-    right: float | None = None
-    bits: float | None = None
-    size_bytes: int | None = None
-    write_seconds: float | None = None
-    why: str = ""
-
-    @property
-    def bits_per_byte(self) -> float | None:
-        return None if self.bits is None or not self.size_bytes else self.bits / self.size_bytes
-
-    def row(self) -> dict[str, object]:
-        return {**asdict(self), "bits_per_byte": self.bits_per_byte}
-
-
-def recovered_bits(right: int, asked: int, *, values: int, facts: int) -> float:
-    """Return the bits that `facts` facts gave back, judged by a sample: log2(values) for each right one, without the
-    share that a guess is right, (right / asked - 1 / values) / (1 - 1 / values); never below 0."""
-    if not 0 <= right <= asked or asked < 1 or values < 2:
-        raise ValueError(f"0 <= right <= asked, asked >= 1 and values >= 2 are needed, got {right}, {asked}, {values}")
-    chance = 1 / values
-    return facts * math.log2(values) * max(0.0, (right / asked - chance) / (1 - chance))
-
-
-def drawn_facts(number: int, *, seed: int) -> list[Pair]:
-    """Return different names with their badges, which may be equal. Fewer facts of a seed are the first of more."""
+    `names` is one of tasks.entity.sets.SETS: its names come first, in an order of the seed's. Raises Unavailable where
+    this machine does not have the set.
+    """
     check_seed(seed)
-    words = whole_words(read_tokenizer(BUNDLED_TOKENIZER))
     rng = Generator(PCG64(SeedSequence([seed, STREAM])))
     facts: dict[str, str] = {}
+    for name in real_names(names, rng)[:number]:
+        facts.setdefault(name, str(BADGES[int(rng.integers(len(BADGES)))]))
+    words = whole_words(read_tokenizer(BUNDLED_TOKENIZER))
     while len(facts) < number:
         places, badge = rng.integers(len(words), size=NAME_WORDS), int(rng.integers(len(BADGES)))
         facts.setdefault(" ".join(words[at] for at in places), str(BADGES[badge]))
     return list(facts.items())
 
 
-def curve(name: str, memory: Memory, facts: Sequence[Pair], *, seconds: float, seed: int) -> Iterator[Point]:
-    """Yield one point a size; from the first that takes longer than `seconds` to write on, points without a number."""
-    late = False
-    for size in sizes(len(facts)):
-        point = Point(name, size, why=TIME) if late else measure(name, memory, facts[:size], seconds=seconds, seed=seed)
-        late = point.why == TIME
-        yield point
+def real_names(names: str, rng: Generator) -> list[str]:
+    if names == DRAWN:
+        return []
+    found = read_set(names, read_tokenizer(BUNDLED_TOKENIZER), default_dials()).names
+    return [found[at].text for at in rng.permutation(len(found))]
 
 
 def sizes(most: int) -> list[int]:
-    return list(takewhile(lambda size: size <= most, (FEWEST * 4**step for step in range(20))))
+    """Return the numbers of facts that are told: 64, four times as many, and so on, and `most`."""
+    return [*takewhile(lambda size: size < most, (FEWEST * 4**step for step in count())), most]
+
+
+def curve(
+    name: str, memory: Memory, facts: Sequence[Pair], *, seconds: float, seed: int, file: PointFile
+) -> Iterator[Point]:
+    """Yield one point a size; those that stand in the file are not measured again."""
+    before: Point | None = None
+    for size in sizes(len(facts)):
+        point = (
+            file.known(name, size)
+            or hopeless(before, size, seconds=seconds)
+            or measure(name, memory, facts[:size], seconds=seconds, seed=seed)
+        )
+        yield point
+        before = point
+
+
+def hopeless(before: Point | None, size: int, *, seconds: float) -> Point | None:
+    """Return a point without a number where the size before says that this one would take too long: writing takes at
+    least in proportion to what is written, and one call may take an hour."""
+    if before is None:
+        return None
+    if before.why.startswith(TIME):
+        return Point(before.memory, size, why=before.why)
+    if before.write_seconds is None or before.write_seconds * size / before.facts <= seconds:
+        return None
+    return Point(before.memory, size, why=f"{TIME}: {before.facts:,} took {before.write_seconds:.0f} s")
 
 
 def measure(name: str, memory: Memory, facts: Sequence[Pair], *, seconds: float, seed: int) -> Point:
@@ -136,11 +144,18 @@ def first_says(memory: Memory, who: str, badge: str, *, now: int) -> bool | None
 
 
 def references(facts: Sequence[Pair]) -> Iterator[Point]:
-    """Yield what the same facts take where nothing has to be searched: as compressed lines, and as a table."""
+    """Yield what the same facts take where nothing has to be searched, as compressed lines and as a table; and in a
+    trained model, by what was found of others."""
     for name, stored in (("lines, zlib", zlib_bytes), ("lines, lzma", lzma_bytes), ("SQLite table", sqlite_bytes)):
         for size in sizes(len(facts)):
-            bits = recovered_bits(1, 1, values=len(BADGES), facts=size)
-            yield Point(name, size, 1.0, bits, stored(facts[:size]))
+            yield Point(name, size, 1.0, all_bits(size), stored(facts[:size]))
+    for size in sizes(len(facts)):
+        quoted = math.ceil(all_bits(size) / QUOTED_BITS * BYTES_OF_PARAMETER)
+        yield Point("2 bits a parameter", size, None, all_bits(size), quoted, why="quoted")
+
+
+def all_bits(facts: int) -> float:
+    return recovered_bits(1, 1, values=len(BADGES), facts=facts)
 
 
 def lines(facts: Sequence[Pair]) -> bytes:
@@ -163,70 +178,66 @@ def sqlite_bytes(facts: Sequence[Pair]) -> int:
     return int(pages * page)
 
 
-def within(points: Sequence[Point], budget: int) -> float | None:
-    """Return the most bits that a measured size gave back in so many bytes; None where none is as small."""
-    return max((one.bits for one in points if one.bits is not None and (one.size_bytes or 0) <= budget), default=None)
-
-
-def table(points: Sequence[Point]) -> str:
-    """Return all points, and below them the bits within each budget, as two Markdown tables."""
-    rows = ["| memory | facts | right | bits | bytes | bits a byte | write, s |", "|:--|--:|--:|--:|--:|--:|--:|"]
-    for one in points:
-        shown: list[tuple[float | None, Callable[[float], str]]] = [
-            (one.right, "{:.3f}".format),
-            (one.bits, "{:,.0f}".format),
-            (one.size_bytes, "{:,}".format),
-            (one.bits_per_byte, "{:.4f}".format),
-            (one.write_seconds, "{:.2f}".format),
-        ]
-        cells = [f"null ({one.why or 'not timed'})" if value is None else form(value) for value, form in shown]
-        rows.append(f"| {one.memory} | {one.facts:,} | {' | '.join(cells)} |")
-    rows += ["", f"| bits within | {' | '.join(BUDGETS)} |", "|:--|" + "--:|" * len(BUDGETS)]
-    for name in dict.fromkeys(one.memory for one in points):
-        own = [one for one in points if one.memory == name]
-        most = [within(own, budget) for budget in BUDGETS.values()]
-        rows.append(
-            f"| {name} | {' | '.join('null (too large)' if bits is None else f'{bits:,.0f}' for bits in most)} |"
-        )
-    return "\n".join(rows)
-
-
 def points_of(
-    names: Sequence[str], facts: Sequence[Pair], *, embedder: str, seconds: float, seed: int
+    cells: Sequence[config.Cell], facts: Sequence[Pair], *, seconds: float, seed: int, file: PointFile
 ) -> Iterator[Point]:
-    for name in names:
-        cell = config.compose(["+task=entity", f"+memory={name}", f"embedder={embedder}"])
-        given = {"embedder": config.build(cell, "embedder")} if cell.config["embedder"] else {}
-        for one in given.values():
-            one.embed(["Ready"])  # a first call loads weights, which no memory should be charged for
-        memory: Memory = config.build(cell, "memory", **given)
-        title = f"{name}, {embedder}" if given else name
-        with closing(memory):
-            yield from curve(title, memory, facts, seconds=seconds, seed=seed)
+    """Yield the curves of all memories, then the references. A memory without its engine has points without numbers."""
+    for cell in cells:
+        name = ", ".join(filter(None, (cell.config["choices"][part] for part in ("memory", "embedder"))))
+        try:
+            with closing(built(cell)) as memory:
+                yield from curve(name, memory, facts, seconds=seconds, seed=seed, file=file)
+        except Unavailable as error:
+            yield from (Point(name, size, why=str(error)) for size in sizes(len(facts)))
+    yield from references(facts)
+
+
+def built(cell: config.Cell) -> Memory:
+    given = {"embedder": config.build(cell, "embedder")} if cell.config["embedder"] else {}
+    for one in given.values():
+        one.embed(["Ready"])  # a first call loads weights, which no memory should be charged for
+    memory: Memory = config.build(cell, "memory", **given)
+    return memory
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tasks.entity.capacity", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("memories", nargs="+", metavar="MEMORY", help="names of conf/memory")
-    parser.add_argument("--embedder", default="minilm", help="of conf/embedder, for memories that compare vectors")
-    parser.add_argument("--most", type=int, default=MOST, help="facts, 64 or more")
-    parser.add_argument("--seconds", type=float, default=300.0, help="to write one size; larger ones are null (time)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="a line a point")
-    typed = parser.parse_args(arguments)
+    typed = parsed(arguments)
+    points = []
     try:
-        if not FEWEST <= typed.most <= MOST:
-            raise BadInput(f"--most {typed.most}: expected a number of facts from {FEWEST} to {MOST:,}")
-        facts = drawn_facts(sizes(typed.most)[-1], seed=typed.seed)
-        points = list(points_of(typed.memories, facts, embedder=typed.embedder, seconds=typed.seconds, seed=typed.seed))
+        if typed.most < FEWEST:
+            raise BadInput(f"--most {typed.most}: expected a number of facts, {FEWEST} or more")
+        if not typed.seconds > 0:
+            raise BadInput(f"--seconds {typed.seconds:g}: expected a number above 0, such as 300")
+        chosen = ([f"+memory={name}", f"embedder={typed.embedder}"] for name in typed.memories)
+        cells = [config.compose(["+task=entity", *overrides]) for overrides in chosen]
+        file = PointFile(typed.out, life={"seed": typed.seed, "names": typed.names}, seconds=typed.seconds)
+        facts = drawn_facts(typed.most, seed=typed.seed, names=typed.names)
+        stamp = {"at": provenance.now(), **provenance.revision(), **provenance.machine()}
+        for point in points_of(cells, facts, seconds=typed.seconds, seed=typed.seed, file=file):
+            file.add(point, stamp=stamp)
+            points.append(point)
+            if typed.json:
+                print(json.dumps(point.row()), flush=True)
     except (BadInput, Unavailable) as error:
         print(error, file=sys.stderr)
         return 2
-    points += references(facts)
-    print("\n".join(json.dumps(one.row()) for one in points) if typed.json else table(points))
+    if not typed.json:
+        print(table(points))
     return 0
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    summary = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m tasks.entity.capacity", description=summary)
+    parser.add_argument("memories", nargs="+", metavar="MEMORY", help="names of conf/memory")
+    parser.add_argument("--embedder", default="hashing", help="of conf/embedder, for memories that compare vectors")
+    parser.add_argument("--names", choices=SETS, default=DRAWN, help="a real set, then drawn names where it runs out")
+    parser.add_argument("--most", type=int, default=MOST, help="facts, 64 or more")
+    parser.add_argument("--seconds", type=float, default=300.0, help="to write one size; larger ones are null (time)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a file that grows by a line a point; what it holds is not repeated")
+    parser.add_argument("--json", action="store_true", help="print a line a point")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
