@@ -1,0 +1,1 @@
+"""Engram trained beside its twins: the same backbone, data, order and steps, with one thing changed in each."""
