@@ -106,7 +106,7 @@ def by_nothing(cell: Measured, kinds: Iterable[str]) -> dict[str, Figure]:
 
 def by_depth(cell: Measured) -> dict[str, float]:
     """Return depth -> mean score over the questions whose evidence stood there; nothing where one has no answer."""
-    if cell.reason is not None or "tags.depth" not in cell.questions:
+    if cell.reason is not None or not {"tags.depth", SCORE} <= set(cell.questions):
         return {}
     asked = findable(cell.questions)
     means = asked.groupby("tags.depth").agg(score=(SCORE, "mean"), unanswered=("answer", lambda a: a.isna().sum()))

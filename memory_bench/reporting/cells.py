@@ -87,6 +87,8 @@ def load(folder: Path, experiment: str) -> list[Measured]:
     if missing := [str(file) for file in files if not file.exists()]:
         raise BadInput(f"experiment {experiment!r} was not published: no {', '.join(missing)}; type --publish first")
     together = pd.read_parquet(files[0])
+    # a column that holds nothing was not written
+    together = together.assign(**{name: None for name in ("answer", "unanswered") if name not in together})
     facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
     task_of_cell = {number: fact["config"]["choices"]["task"] for number, fact in enumerate(facts)}
     tasks = dict(list(together.groupby(together["cell"].map(task_of_cell))))

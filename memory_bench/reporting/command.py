@@ -3,6 +3,7 @@
 python -m memory_bench report +experiment=NAME                    print the tables of the finished cells
 python -m memory_bench report +experiment=NAME --publish          and keep report, figures and records in the repository
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
+python -m memory_bench report +experiment=NAME --by=TAG           print them by a tag of the questions: depth, kind, ...
                      both flags: keep report and figures anew, from the kept records (after a change of their layout)
 """
 
@@ -16,6 +17,7 @@ from memory_bench.errors import BadInput
 PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
 FLAGS = {"--publish", "--from-published"}
+BY = "--by="
 DONE = 0
 
 
@@ -24,16 +26,20 @@ def main(argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(__doc__)
         return DONE
-    flags, experiment, overrides = _parse(argv)
+    flags, tag, experiment, overrides = _parse(argv)
     from memory_bench.reporting import (
         cells,
         markdown,
         plots,
+        slices,
         table,
     )  # pandas and SciPy take a second: a misspelt line does not
 
     again = "--from-published" in flags
     found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
+    if tag is not None:
+        print(slices.render(found, tag), end="")
+        return DONE
     # where the results of this machine lie is no business of a page that others read
     told = [one for one in overrides if "--publish" not in flags or not one.startswith("results=")]
     report = markdown.render(found, experiment=experiment, overrides=told)
@@ -57,18 +63,24 @@ def insert(text: str, experiment: str, report: str) -> str:
     return f"{before}{start}{report}{end}{after}" if found and closed else text
 
 
-def _parse(argv: Sequence[str]) -> tuple[set[str], str, list[str]]:
-    flags = {argument for argument in argv if argument.startswith("-")}
+def _parse(argv: Sequence[str]) -> tuple[set[str], str | None, str, list[str]]:
+    """Return the flags, the tag to slice by, the experiment, and what else was typed."""
+    slicing = [argument for argument in argv if argument.startswith(BY)]
+    flags = {argument for argument in argv if argument.startswith("-")} - set(slicing)
     if unknown := flags - FLAGS:
-        raise BadInput(f"{' '.join(sorted(unknown))}: no such flag of report; there are {', '.join(sorted(FLAGS))}")
-    overrides = [argument for argument in argv if argument not in flags]
+        known = ", ".join(sorted([*FLAGS, f"{BY}TAG"]))
+        raise BadInput(f"{' '.join(sorted(unknown))}: no such flag of report; there are {known}")
+    if len(slicing) > 1 or (slicing and "--publish" in flags):
+        raise BadInput(f"{slicing[-1]}: a report by a tag is printed, by one at a time; leave the other flag out")
+    overrides = [argument for argument in argv if argument not in (*flags, *slicing)]
     changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
     if changed and flags:
         raise BadInput(f"{changed[0]}: what is published is an experiment as it stands; leave it out, or write its own")
     named = [argument for argument in overrides if argument.startswith("+experiment=")]
     if len(named) != 1:
         raise BadInput(f"report takes one experiment, got {argv}; type: report +experiment=NAME")
-    return flags, named[0].partition("=")[2], [override for override in overrides if override not in named]
+    tag = slicing[0].removeprefix(BY) if slicing else None
+    return flags, tag, named[0].partition("=")[2], [override for override in overrides if override not in named]
 
 
 def _show_in(page: Path, experiment: str, report: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from memory_bench.curves import effective_length
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.figures import Figure, Null
-from memory_bench.reporting.numbers import Notes, alone, named
+from memory_bench.reporting.numbers import Notes, alone, grid, named
 from memory_bench.reporting.table import MOVES, Row, Table
 from memory_bench.statistics import Difference, Interval
 
@@ -50,7 +50,7 @@ class Page:
 
     def __init__(self, tables: Sequence[Table]) -> None:
         self.tables = tables
-        self.titles = titles(tables)
+        self.titles = titles(table.config for table in tables)
         self.notes = Notes()
 
     @property
@@ -84,7 +84,7 @@ class Page:
             ]
             for title, table in self.sections()
         ]
-        return _grid([*heads, "nothing to find", "answered by"], rows)
+        return grid([*heads, "nothing to find", "answered by"], rows)
 
     def sections(self) -> Iterator[tuple[str, Table]]:
         """Yield the tables in which anything was measured, with their titles."""
@@ -126,7 +126,7 @@ class Page:
             found = {length(t) or 0: row.figures["score"] for t in group for row in t.answers if row.name == name}
             shown = [self.notes.show(found.get(length(table) or 0, Null(NO_PART))) for table in group]
             rows.append([self._name_of(name), *shown, self.notes.show(_effective(found, len(group)), unit="count")])
-        return _grid(["memory", *heads, "effective length, tokens"], rows)
+        return grid(["memory", *heads, "effective length, tokens"], rows)
 
     def answers(self, table: Table) -> str:
         wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
@@ -152,7 +152,7 @@ class Page:
             for row in table.rows
             if row.reason is None
         ]
-        return _grid(["memory", "budget, tokens", *COSTS], rows)
+        return grid(["memory", "budget, tokens", *COSTS], rows)
 
     def asked(self, table: Table) -> str:
         """Return how many questions share what was spent on an episode."""
@@ -180,7 +180,7 @@ class Page:
         rows = [
             [self._name_of(name), *(self._cell(table, name, chosen) for table in self.tables)] for name in self.names
         ]
-        return _grid(["memory", *self.titles], rows)
+        return grid(["memory", *self.titles], rows)
 
     def _cell(self, table: Table, name: str, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
         row = next((row for row in table.answers if row.name == name), None)
@@ -214,7 +214,7 @@ class Page:
         ]
         if place == 0:
             shown += [self._ceiling(table, shares, len(nothing)) for shares in table.ceilings.values()]
-        return _grid(["memory", *(["hard kinds"] if table.hard else []), *heads], shown)
+        return grid(["memory", *(["hard kinds"] if table.hard else []), *heads], shown)
 
     def _ceiling(self, table: Table, shares: Mapping[str, float], empty: int) -> list[str]:
         hard = [fmean(shares[kind] for kind in table.hard)] if table.hard else []
@@ -227,7 +227,7 @@ class Page:
 
     def _figures(self, rows: Iterable[Row], wanted: Mapping[str, tuple[str, str]]) -> str:
         shown = [[named(row), *self._shown(row, wanted)] for row in rows if row.reason is None]
-        return _grid(["memory", *wanted], shown)
+        return grid(["memory", *wanted], shown)
 
     def _shown(self, row: Row, wanted: Mapping[str, tuple[str, str]]) -> list[str]:
         return [self.notes.show(row.figures[key], unit=unit) for key, unit in wanted.values()]
@@ -263,9 +263,9 @@ def _effective(scores: Mapping[int, Figure], wanted: int) -> Figure:
     return Null("nothing is right at the shortest length") if found is None else float(found)
 
 
-def titles(tables: Sequence[Table]) -> list[str]:
-    """Return what tells each table from the others: its task, and the options in which tables of that task differ."""
-    options = [_flat({key: value for key, value in table.config.items() if key not in MOVES}) for table in tables]
+def titles(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what tells tables apart, given the options of each: the task, and where those of one task differ."""
+    options = [_flat({key: value for key, value in config.items() if key not in MOVES}) for config in configs]
     return [", ".join([own["choices.task"], *_apart(own, options)]) for own in options]
 
 
@@ -297,8 +297,3 @@ def _is_worded(table: Table) -> bool:
 
 def _bringing(table: Table) -> list[Row]:
     return [row for row in table.answers if row.brings]
-
-
-def _grid(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [heads, [":--", *["--:"] * (len(heads) - 1)], *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

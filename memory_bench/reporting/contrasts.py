@@ -57,7 +57,7 @@ def best_external(measured: Sequence[Measured]) -> Measured | None:
 
 def best_headline(measured: Sequence[Measured], kinds: Collection[str]) -> Measured | None:
     """Return the memory with the highest mean over these kinds, among the same; None where there are no such kinds."""
-    eligible = [cell for cell in _eligible(measured) if unanswered(findable(cell.questions)) is None] if kinds else []
+    eligible = _eligible(measured) if kinds else []
     return max(
         eligible, key=lambda cell: of_kinds(cell.questions, kinds).groupby(KIND)[SCORE].mean().mean(), default=None
     )
@@ -71,6 +71,7 @@ def _eligible(measured: Sequence[Measured]) -> list[Measured]:
         and cell.choice("control") == "none"
         and cell.config["budget_tokens"] is not None
         and cell.questions["offered"].any()
+        and unanswered(findable(cell.questions)) is None
     ]
 
 

@@ -15,6 +15,7 @@ from memory_bench.types import UNKNOWN
 SCORE = "scores.exact_match"
 EVIDENCE = "scores.evidence_in_context"
 KIND = "tags.kind"
+NOT_JUDGED = "not judged when this was measured"
 NO_PASSAGE = "it never returned a passage: it does not work through the context"
 
 
@@ -57,15 +58,15 @@ def of_kinds(questions: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
 
 
 def macro(questions: pd.DataFrame, column: str) -> Interval | Null:
-    """Return the mean of a score over the kinds of these questions; null where one of them was not answered."""
-    if (reason := unanswered(questions)) is not None:
+    """Return the mean of a score over the kinds of these questions; null where one of them lacks it."""
+    if (reason := _lacking(questions, column)) is not None:
         return reason
     return macro_mean(questions[column].astype(float).tolist(), list(questions[KIND]), list(questions["episode"]))
 
 
 def interval(questions: pd.DataFrame, column: str) -> Interval | Null:
-    """Return the mean of a score over these questions; null where one of them was not answered."""
-    if (reason := unanswered(questions)) is not None:
+    """Return the mean of a score over these questions; null where one of them lacks it."""
+    if (reason := _lacking(questions, column)) is not None:
         return reason
     return _interval(tuple(questions[column].astype(float)), tuple(questions["episode"]))
 
@@ -77,11 +78,21 @@ def _interval(values: tuple[float, ...], episodes: tuple[str, ...]) -> Interval:
 
 def unanswered(questions: pd.DataFrame) -> Null | None:
     """Return why these questions have no score, where one of them has no answer or there are none."""
+    return _lacking(questions, "answer")
+
+
+def _lacking(questions: pd.DataFrame, column: str) -> Null | None:
+    """Return why a column has no mean: there are no questions, or some have nothing there.
+
+    What a memory brought is judged without an answer too, unless the prompt did not fit.
+    """
     if not len(questions):
         return Null("no such question in this task")
-    if count := int(questions["answer"].isna().sum()):
-        return Null(f"{questions['unanswered'].dropna().iloc[0]}: {count} of {len(questions)} questions")
-    return None
+    lacking = questions[questions[column].isna()] if column in questions else questions
+    if not len(lacking):
+        return None
+    whys = list(lacking["unanswered"].dropna()) if "unanswered" in lacking else []
+    return Null(f"{whys[0] if whys else NOT_JUDGED}: {len(lacking)} of {len(questions)} questions")
 
 
 def median(rows: pd.DataFrame, column: str, missing: Mapping[str, str]) -> float | Null:

@@ -1,6 +1,9 @@
-"""How a figure is printed, with a footnote for every null, and how a row is called."""
+"""How a figure is printed, with a footnote for every null, how a row is called, and how rows become a table."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.table import Row
@@ -55,3 +58,9 @@ def named(row: Row) -> str:
 def alone(row: Row) -> str:
     """Return what a row is called by itself: controls are set apart."""
     return f"*{row.name}*" if row.control else f"`{row.name}`"
+
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table in Markdown: the first column to the left, numbers to the right."""
+    lines = [heads, [":--", *["--:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

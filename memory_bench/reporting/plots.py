@@ -103,7 +103,11 @@ def _points(table: Table, axis: Axis) -> list[tuple[Row, float, Interval]]:
 
 def _scatter(tables: Sequence[Table], axis: Axis) -> Figure:
     """Return one panel a table: a point a memory with its interval, and the controls as lines across."""
-    named = [(title, table) for title, table in zip(titles(tables), tables, strict=True) if _points(table, axis)]
+    named = [
+        (title, table)
+        for title, table in zip(titles(table.config for table in tables), tables, strict=True)
+        if _points(table, axis)
+    ]
     figure, panels = _panels([title for title, _ in named])
     rows = {row.name: row for _, table in named for row, _, _ in _points(table, axis)}
     looks = dict(zip(rows, _looks(), strict=False))
@@ -125,7 +129,11 @@ def _scatter(tables: Sequence[Table], axis: Axis) -> Figure:
 
 def _curves(tables: Sequence[Table]) -> Figure:
     """Return one panel a table: the share of the evidence against the tokens of passages, a line a memory."""
-    named = [(title, table) for title, table in zip(titles(tables), tables, strict=True) if _bringing(table)]
+    named = [
+        (title, table)
+        for title, table in zip(titles(table.config for table in tables), tables, strict=True)
+        if _bringing(table)
+    ]
     figure, panels = _panels([title for title, _ in named])
     rows = {row.name: row for _, table in named for row in _bringing(table)}
     looks = dict(zip(rows, _looks(), strict=False))

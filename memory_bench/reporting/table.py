@@ -92,14 +92,43 @@ def tables(cells: Iterable[Measured]) -> list[Table]:
 
     Their comparisons are one family: intervals hold together over all tables, and p values are Holm's.
     """
+    together = groups(cells)
+    twins = contrasts.twins(together)
+    rivals = sum(len(contrasts.rivals(group, twins)) for group in together)
+    confidence = 1 - 0.05 / max(1, rivals)  # Bonferroni: all differences hold together in 95 of 100 reports
+    return _adjusted([_table(group, twins, confidence=confidence) for group in together])
+
+
+def groups(cells: Iterable[Measured]) -> list[list[Measured]]:
+    """Return the cells that share their questions together: those of one task, reader, seed and limit.
+
+    Raises BadInput where cells of one group were measured on different questions, sources or weights.
+    """
     together = sorted(enumerate(cells), key=lambda pair: (_shared(pair[1]), pair[0]))
     numbered = [list(group) for _, group in groupby(together, key=lambda pair: _shared(pair[1]))]
     numbered.sort(key=lambda group: group[0][0])
-    groups = [[cell for _, cell in group] for group in numbered]
-    twins = contrasts.twins(groups)
-    rivals = sum(len(contrasts.rivals(group, twins)) for group in groups)
-    confidence = 1 - 0.05 / max(1, rivals)  # Bonferroni: all differences hold together in 95 of 100 reports
-    return _adjusted([_table(group, twins, confidence=confidence) for group in groups])
+    found = [[cell for _, cell in group] for group in numbered]
+    for group in found:
+        _check_same_questions([cell for cell in group if cell.reason is None])
+    return found
+
+
+def heads(cells: Sequence[Measured], twins: Mapping[str, str]) -> list[Row]:
+    """Return the rows of a group without their figures: what they are called, and whose twins they are."""
+    return [
+        Row(
+            name=cell.name,
+            text=cell.text,
+            control=cell.choice("control") != "none",
+            budget_tokens=cell.config["budget_tokens"],
+            figures={},
+            brings=cell.reason is None and bool(cell.questions["offered"].any()),
+            reason=cell.reason,
+            twin_of=_twin_of(cell, twins),
+            twins={other.name: other.text for other in cells if _twin_of(other, twins) == cell.name},
+        )
+        for cell in cells
+    ]
 
 
 def _shared(cell: Measured) -> str:
@@ -110,7 +139,6 @@ def _shared(cell: Measured) -> str:
 
 def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: float) -> Table:
     measured = [cell for cell in cells if cell.reason is None]
-    _check_same_questions(measured)
     first = measured[0].questions if measured else pd.DataFrame(columns=["gold", "episode"])
     asked = findable(first)
     kinds, nothing = _counts(asked), _counts(absent(first))
@@ -120,11 +148,8 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
     controls = {cell.choice("control"): cell for cell in measured}
     best, best_headline = contrasts.best_external(measured), contrasts.best_headline(measured, hard)
     rows = tuple(
-        Row(
-            name=cell.name,
-            text=cell.text,
-            control=cell.choice("control") != "none",
-            budget_tokens=cell.config["budget_tokens"],
+        replace(
+            head,
             figures=_figures(cell, controls, best, confidence=confidence),
             kinds=answers.by_kind(cell, kinds),
             headline=answers.headline(cell, hard) if hard else (NO_KINDS, NO_KINDS),
@@ -132,12 +157,8 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
             apart=answers.by_apart(cell, apart),
             nothing=answers.by_nothing(cell, nothing),
             depths=answers.by_depth(cell),
-            brings=cell.reason is None and bool(cell.questions["offered"].any()),
-            reason=cell.reason,
-            twin_of=_twin_of(cell, twins),
-            twins={other.name: other.text for other in cells if _twin_of(other, twins) == cell.name},
         )
-        for cell in cells
+        for cell, head in zip(cells, heads(cells, twins), strict=True)
     )
     return Table(
         config=cells[0].config,
