@@ -147,6 +147,23 @@ def test_another_reader_reads_the_table_and_this_one_stays(tmp_path: Path) -> No
     assert other.identity() == one.identity()
 
 
+def test_another_reader_adds_to_the_logits_and_this_one_stays(random_one: TinyReader) -> None:
+    prompt, continuation = "a b c", " d e"
+    start, tokens = len(random_one.encode(prompt)), random_one.encode(prompt + continuation)
+    before = random_one.score(prompt, [continuation])
+    other = random_one.with_bias(lambda tokens: {tokens[-1]: 2.0}).with_bias(lambda _: {300: 1.5, 7: -1.0})
+    logits_QV = log_probs(random_one.model, [tokens])[0, start - 1 : -1].clone()
+    for logits_V, last in zip(logits_QV, tokens[start - 1 :], strict=False):
+        logits_V[last] += 2.0
+        logits_V[300] += 1.5
+        logits_V[7] -= 1.0
+    expected = logits_QV.log_softmax(-1).gather(1, torch.tensor(tokens[start:])[:, None]).sum().item()
+    assert other.score(prompt, [continuation])[0] == pytest.approx(expected, abs=1e-3)
+    assert other.generate([prompt])[0].logprob != random_one.generate([prompt])[0].logprob
+    assert random_one.score(prompt, [continuation]) == before
+    assert random_one.with_bias(lambda _: {}).score(prompt, [continuation]) == before
+
+
 def test_weights_come_back_rounded_to_sixteen_bits_and_frozen(tmp_path: Path) -> None:
     model = random_model(slot=random_slot())
     kept = reader(model, tmp_path / "kept").model

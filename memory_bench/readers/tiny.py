@@ -17,7 +17,9 @@ from torch import Tensor
 
 from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
+from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
+from memory_bench.readers.local import Bias
 from memory_bench.readers.model import LookUp, Past, Slot
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
@@ -42,6 +44,7 @@ class TinyReader:
         max_new_tokens: int,
         threads: int | None = None,
         slot: Callable[..., Slot] | None = None,
+        attention: AttentionKernel | None = None,
     ) -> None:
         _check(window_tokens, max_new_tokens, threads)
         if threads is not None:
@@ -56,12 +59,22 @@ class TinyReader:
         self.newline = self.tokenizer.encode("\n").ids[0]
         self.pad = self.tokenizer.token_to_id(PAD)
         self.model = checkpoint.load(self.folder, slot).to(self.device)
+        if attention is not None:
+            head_width = self.model.shape.width // self.model.shape.heads
+            self.model.attend_with(attention.ready(self.device, self.dtype, head_width=head_width))
         self.look_up: LookUp | None = None
+        self.biases: tuple[Bias, ...] = ()
 
     def with_look_up(self, look_up: LookUp) -> Self:
         """Return a reader with the same weights whose slot reads from `look_up`."""
         other = copy(self)
         other.look_up = look_up
+        return other
+
+    def with_bias(self, bias: Bias) -> Self:
+        """Return a reader with the same weights whose logits `bias` is added to, besides what was added before."""
+        other = copy(self)
+        other.biases = (*self.biases, bias)
         return other
 
     @torch.inference_mode()
@@ -95,14 +108,24 @@ class TinyReader:
         A continuation begins with its space: token boundaries are those of the prompt and it written as one text.
         """
         start = len(self.encode(prompt))
-        totals = []
-        for continuation in continuations:
-            tokens_BT = self.batch([self.encode(prompt + continuation)])
-            positions_BQ = torch.arange(start - 1, tokens_BT.shape[1] - 1, device=self.device)[None]
-            hidden_BTD = self.model(tokens_BT, self.look_up)
-            log_probs_BQ = self.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, start:])
-            totals.append(log_probs_BQ.sum().item())
-        return totals
+        return [self._score(self.encode(prompt + continuation), start) for continuation in continuations]
+
+    def _score(self, tokens: list[int], start: int) -> float:
+        """Return the log-probability of the tokens from `start` on."""
+        tokens_BT = self.batch([tokens])
+        positions_BQ = torch.arange(start - 1, len(tokens) - 1, device=self.device)[None]
+        hidden_BTD = self.model(tokens_BT, self.look_up)
+        log_probs_BQ = self.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, start:])
+        total: float = log_probs_BQ.sum().item()
+        if not self.biases:
+            return total
+        every_QV = self.model.next_log_probs(hidden_BTD, tokens_BT, positions_BQ)[0]
+        # what the biases change, on top of the same sum: where they add nothing, not a bit of it moves
+        moved: float = sum(
+            (self._biased(log_probs_V, tokens[:place]) - log_probs_V)[tokens[place]].item()
+            for place, log_probs_V in enumerate(every_QV, start=start)
+        )
+        return total + moved
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text).ids)
@@ -128,7 +151,17 @@ class TinyReader:
         assert past.hidden_BTD is not None
         assert past.tokens_BT is not None
         last_BQ = torch.tensor([[past.tokens_BT.shape[1] - 1]], device=self.device)
-        return self.model.next_log_probs(past.hidden_BTD, past.tokens_BT, last_BQ)[0, 0]
+        log_probs_V = self.model.next_log_probs(past.hidden_BTD, past.tokens_BT, last_BQ)[0, 0]
+        return self._biased(log_probs_V, past.tokens_BT[0].tolist()) if self.biases else log_probs_V
+
+    def _biased(self, log_probs_V: Tensor, tokens: Sequence[int]) -> Tensor:
+        """Return log_probs_V of what follows the tokens with the biases added: the same bits where they add nothing."""
+        for added in (bias(tokens) for bias in self.biases):
+            if added:
+                places = torch.tensor(list(added), device=self.device)
+                values = torch.tensor(list(added.values()), dtype=log_probs_V.dtype, device=self.device)
+                log_probs_V = log_probs_V.index_add(0, places, values).log_softmax(-1)
+        return log_probs_V
 
     def mark(self) -> torch.cuda.Event | None:
         if self.device.type != "cuda":
