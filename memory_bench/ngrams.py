@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
@@ -191,12 +191,14 @@ def build_hashes(
     seed: int,
     mode: Mode = "portable",
     min_order: int = 2,
+    multipliers: Mapping[int, Sequence[int]] | None = None,
 ) -> dict[int, NgramHash]:
     """Return layer -> hashes. `base_rows`: about how many rows each head has, one number an order, from `min_order` on.
 
     No two heads share a prime, in any layer; but where the base is 1, each head has one row: the control that asks
     whether a table is a memory at all. `compat` draws multipliers as the released code does (NumPy's PCG64), `portable`
-    from SplitMix64, which any language has. Raises ValueError where the numbers do not fit each other.
+    from SplitMix64, which any language has; `multipliers` (layer -> one a token, the newest's first) are used where a
+    table was kept with them, since NumPy may draw others some day. Raises ValueError where the numbers do not fit.
     """
     _check_shape(layers, range(min_order, max_order + 1), heads, base_rows, compressed_size, pad)
     taken: set[int] = set()
@@ -204,8 +206,12 @@ def build_hashes(
     for layer in sorted(layers):
         primes = np.array([_primes(base, heads, taken) for base in base_rows], dtype=np.int64)
         ends = primes.cumsum()
+        if multipliers is None:
+            drawn = _multipliers(max_order, compressed_size, seed + _LAYER_STRIDE * layer, mode)
+        else:
+            drawn = _kept_multipliers(multipliers[layer], max_order, compressed_size)
         hashes[layer] = NgramHash(
-            multipliers=_multipliers(max_order, compressed_size, seed + _LAYER_STRIDE * layer, mode),
+            multipliers=drawn,
             primes=primes,
             offsets=ends.reshape(primes.shape) - primes,
             pad=pad,
@@ -239,6 +245,13 @@ def _multipliers(count: int, compressed_size: int, seed: int, mode: Mode) -> NDA
         return 2 * drawn + 1
     stream = _splitmix64(seed)
     return np.array([2 * (next(stream) % bound) + 1 for _ in range(count)], dtype=np.int64)
+
+
+def _kept_multipliers(kept: Sequence[int], count: int, compressed_size: int) -> NDArray[np.int64]:
+    largest = 2 * (_INT64_MAX // compressed_size // 2) - 1
+    if len(kept) != count or not all(number % 2 and 0 < number <= largest for number in kept):
+        raise ValueError(f"{count} odd multipliers from 1 to {largest} are needed, got {list(kept)}")
+    return np.array(kept, dtype=np.int64)
 
 
 def _splitmix64(seed: int) -> Iterator[int]:

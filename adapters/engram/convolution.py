@@ -3,7 +3,7 @@
 Source: Engram (arXiv 2601.07372), section 2.3, equation 5. As shifted multiply-adds, whose backward pass is quicker
 than that of `Conv1d` on a CPU.
 
-Shape legend: B batch, T tokens, D width of the model, W taps, L tokens and the history before them.
+Shape legend: B batch, T tokens, L the tokens and any history before them, D width of the model, W taps.
 """
 
 from __future__ import annotations
@@ -16,28 +16,24 @@ BEFORE_ALL = -1
 """The document of what stands before the start of a sequence."""
 
 
-def documents(boundary_BT: Tensor) -> Tensor:
-    """Return the number of each token's document: a boundary token is a document of its own."""
-    return 2 * boundary_BT.long().cumsum(1) - boundary_BT.long()
-
-
-def with_history(values_BTD: Tensor, documents_BT: Tensor | None, reach: int) -> tuple[Tensor, Tensor | None]:
-    """Return both with `reach` zeros before them, which belong to no document."""
-    values_BLD = F.pad(values_BTD, (0, 0, reach, 0))
-    return values_BLD, None if documents_BT is None else F.pad(documents_BT, (reach, 0), value=BEFORE_ALL)
-
-
-def convolved(values_BLD: Tensor, documents_BL: Tensor | None, taps_WD: Tensor, dilation: int) -> Tensor:
-    """Return for all but the first (W - 1) * dilation tokens the weighted sum of the values 0, 1, ..., W - 1 dilations
-    back, as far as they stand in the same document."""
+def convolved(inputs_BLD: Tensor, taps_WD: Tensor, *, dilation: int, length: int, boundary_BL: Tensor | None) -> Tensor:
+    """Return for the last `length` inputs the weighted sum of those 0, 1, ..., W - 1 dilations back, as far as they
+    stand in the same document."""
     reach = (len(taps_WD) - 1) * dilation
-    length = values_BLD.shape[1] - reach
-    mixed_BTD = values_BLD[:, reach:] * taps_WD[0]
+    padded_BLD = F.pad(inputs_BLD, (0, 0, reach, 0))
+    documents_BL = None if boundary_BL is None else F.pad(documents(boundary_BL), (reach, 0), value=BEFORE_ALL)
+    mixed_BTD = inputs_BLD[:, -length:] * taps_WD[0]
+    end = padded_BLD.shape[1]
     for lag, tap_D in enumerate(taps_WD[1:], start=1):
-        start = reach - lag * dilation
-        earlier_BTD = values_BLD[:, start : start + length]
+        window = slice(end - lag * dilation - length, end - lag * dilation)
+        earlier_BTD = padded_BLD[:, window]
         if documents_BL is not None:
-            same_BT = documents_BL[:, start : start + length] == documents_BL[:, reach:]
+            same_BT = documents_BL[:, window] == documents_BL[:, -length:]
             earlier_BTD = torch.where(same_BT[..., None], earlier_BTD, 0.0)
         mixed_BTD = mixed_BTD + earlier_BTD * tap_D
     return mixed_BTD
+
+
+def documents(boundary_BL: Tensor) -> Tensor:
+    """Return the number of each token's document: a boundary token is a document of its own."""
+    return 2 * boundary_BL.long().cumsum(1) - boundary_BL.long()

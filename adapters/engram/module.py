@@ -16,7 +16,8 @@ width of a row, R rows of a layer's table, W taps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
@@ -27,23 +28,14 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adapters.engram.convolution import convolved, documents, with_history
+from adapters.engram.address import UNNAMED
+from adapters.engram.convolution import convolved
+from adapters.engram.decoding import DecodeState
 from memory_bench.errors import BadInput
 from memory_bench.ngrams import Compression, Mode, NgramHash, build_hashes
 from memory_bench.readers.model import unit_rms
 
 HASH_VERSIONS: dict[Mode, str] = {"portable": "portable-1", "compat": "compat-1"}
-UNNAMED: Mapping[str, Any] = {
-    "min_order": 2,
-    "gate": "signed_sqrt",
-    "conv": "off",
-    "init": "identity",
-    "pad_id": 0,
-    "boundary_ids": [],
-}
-"""Arguments that a description of version 1 names only where they are not these: what it does not name had this value
-when the version was new. It belongs to the version: a changed value needs another version."""
-
 TAPS = 4
 
 Gate: TypeAlias = Literal["signed_sqrt", "plain", "constant", "off"]
@@ -100,7 +92,8 @@ class EngramModule(nn.Module):
     `layers`: before the attention of which blocks (0-based); n-grams of `min_order` to `max_order` N tokens; `heads`
     for each order; `row_width` numbers a row; `rows`: about how many rows a head has (the next free prime), one number,
     or one for each order; of 1, each head has one row and nothing is told apart (a control). `compression` says which
-    token ids are one. `pad_id` stands where no token is; `boundary_ids` stand between documents.
+    token ids are one. `pad_id` stands where no token is; `boundary_ids` stand between documents. `multipliers` of each
+    layer: those of a checkpoint in `compat` mode, which another NumPy would not draw again.
     """
 
     map_V: Tensor
@@ -123,6 +116,7 @@ class EngramModule(nn.Module):
         init: str = "identity",
         pad_id: int = 0,
         boundary_ids: Sequence[int] = (),
+        multipliers: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         _check_known("mode", mode, HASH_VERSIONS)
@@ -143,10 +137,14 @@ class EngramModule(nn.Module):
         self.init = init
         self.pad_id = pad_id
         self.boundary_ids = list(boundary_ids)
+        self.multipliers = multipliers
+        self.silent: frozenset[int] = frozenset()
+        self.silenced = 0
         self.embedding_width = (max_order - min_order + 1) * heads * row_width
         # persisted with the weights, not rebuilt: case folding follows the Unicode version of the machine
         self.register_buffer("map_V", torch.from_numpy(np.array(compression.map_V)))
         self._make_projections(INITS[init])
+        self.register_load_state_dict_post_hook(_forget_addresses)  # type: ignore[no-untyped-call]
 
     def _make_projections(self, init: Init) -> None:
         layers = [str(layer) for layer in self.layers]
@@ -176,22 +174,27 @@ class EngramModule(nn.Module):
         *,
         boundary_BT: Tensor | None = None,
         dead_BT: Tensor | None = None,
+        state: DecodeState | None = None,
     ) -> Tensor:
         """Return what is added to hidden_BTD: exactly 0 where the rows are 0. Equations 3 to 5 of the paper.
 
         `boundary_BT` marks tokens between documents, over which a convolution does not reach, and `dead_BT` tokens that
-        are none (padding), to which nothing is added.
+        are none (padding), to which nothing is added. With `state`, these tokens go on from what it holds; `rows` was
+        told the same tokens, and where documents end.
         """
         gate_BT1 = self.gates(layer, hidden_BTD, embeddings_BTE)
         if dead_BT is not None:
-            gate_BT1 = gate_BT1 * ~dead_BT[..., None]
+            gate_BT1 = gate_BT1.masked_fill(dead_BT[..., None], 0.0)
         gated_BTD: Tensor = gate_BT1 * self.value[str(layer)](embeddings_BTE)
         if self.conv == "off":
             return gated_BTD
-        return gated_BTD + F.silu(self._convolved(layer, gated_BTD, boundary_BT))
+        return gated_BTD + F.silu(self._convolved(layer, gated_BTD, boundary_BT, state))
 
     def gates(self, layer: int, hidden_BTD: Tensor, embeddings_BTE: Tensor) -> Tensor:
         """Return how much of each token's value enters, gate_BT1, in fp32."""
+        if layer in self.silent:
+            self.silenced += 1
+            return hidden_BTD.new_zeros((*hidden_BTD.shape[:2], 1), dtype=torch.float32)
         if self.gate == "off":
             return hidden_BTD.new_ones((*hidden_BTD.shape[:2], 1), dtype=torch.float32)
         if self.gate == "constant":
@@ -202,29 +205,65 @@ class EngramModule(nn.Module):
         score_BT = (query_BTD * key_BTD).sum(-1) / math.sqrt(hidden_BTD.shape[-1])
         return SCORED[self.gate](score_BT)[..., None]
 
-    def _convolved(self, layer: int, gated_BTD: Tensor, boundary_BT: Tensor | None) -> Tensor:
-        if self.boundary_ids and boundary_BT is None:
+    def _convolved(
+        self, layer: int, gated_BTD: Tensor, boundary_BT: Tensor | None, state: DecodeState | None
+    ) -> Tensor:
+        inputs_BLD = unit_rms(gated_BTD.float()) * self.conv_gain_D[str(layer)]
+        if state is not None:
+            inputs_BLD, boundary_BT = state.convolution_inputs(layer, inputs_BLD)
+        elif self.boundary_ids and boundary_BT is None:
             raise ValueError("the convolution must know where documents end: boundary_BT=engram.boundaries(tokens_BT)")
-        normed_BTD = unit_rms(gated_BTD.float()) * self.conv_gain_D[str(layer)]
-        documents_BT = None if boundary_BT is None else documents(boundary_BT)
-        taps_WD, dilation = self.taps_WD[str(layer)], self.max_order
-        return convolved(*with_history(normed_BTD, documents_BT, (TAPS - 1) * dilation), taps_WD, dilation)
+        return convolved(
+            inputs_BLD,
+            self.taps_WD[str(layer)],
+            dilation=self.max_order,
+            length=gated_BTD.shape[1],
+            boundary_BL=boundary_BT,
+        )
+
+    @contextmanager
+    def suppressed(self, layers: Collection[int] | None = None) -> Iterator[None]:
+        """Close the gates of these layers (of all, if not given) while it lasts, and touch nothing else. `silenced`
+        counts how often a closed gate was asked, for a result to say that it was made without this memory."""
+        before, self.silent = self.silent, frozenset(self.layers if layers is None else layers)
+        if unknown := self.silent - set(self.layers):
+            self.silent = before
+            raise BadInput(f"layers {sorted(unknown)} cannot be suppressed: the module is in {list(self.layers)}")
+        try:
+            yield
+        finally:
+            self.silent = before
+
+    @property
+    def reach(self) -> int:
+        """How many tokens back the convolution reads."""
+        return (TAPS - 1) * self.max_order if self.conv == "on" else 0
 
     # From tokens to rows
 
     def rows(
-        self, tokens_BT: Tensor, boundary_BT: Tensor | None = None, *, salt_B: NDArray[np.int64] | None = None
+        self,
+        tokens_BT: Tensor,
+        boundary_BT: Tensor | None = None,
+        *,
+        salt_B: NDArray[np.int64] | None = None,
+        state: DecodeState | None = None,
     ) -> dict[int, NDArray[np.int64]]:
         """Return layer -> rows_BTH of the n-grams that end at each token. Row t depends on tokens t-N+1..t only, as far
         as they stand in the same document.
 
         `boundary_BT`: which tokens stand between documents (padding does); not given, those of `boundary_ids`.
-        `salt_B`: numbers >= 0 that give every sequence rows of its own (a control).
+        `salt_B`: numbers >= 0 that give every sequence rows of its own (a control). `state`: these tokens go on from
+        those that it holds.
         """
         marks_BT = self.boundaries(tokens_BT) if boundary_BT is None else boundary_BT
-        boundary = None if marks_BT is None else marks_BT.cpu().numpy()
-        compressed_BT = self.compressed(tokens_BT)
-        return {layer: self.hashes[layer].rows(compressed_BT, boundary, salt_B) for layer in self.layers}
+        boundary_BL = None if marks_BT is None else marks_BT.cpu().numpy()
+        compressed_BL = self.compressed(tokens_BT)
+        if state is not None:
+            compressed_BL, boundary_BL = state.extended(compressed_BL, boundary_BL)
+        before = compressed_BL.shape[1] - tokens_BT.shape[1]
+        found = {layer: self.hashes[layer].rows(compressed_BL, boundary_BL, salt_B) for layer in self.layers}
+        return {layer: rows_BLH[:, before:] for layer, rows_BLH in found.items()}
 
     def boundaries(self, tokens_BT: Tensor) -> Tensor | None:
         """Return which tokens stand between documents; None where no token id does."""
@@ -267,6 +306,7 @@ class EngramModule(nn.Module):
             pad=int(self._map[self.pad_id]),
             seed=self.seed,
             mode=self.mode,
+            multipliers=self.multipliers,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -290,6 +330,12 @@ class EngramModule(nn.Module):
             "multipliers": {str(layer): hashes.multipliers.tolist() for layer, hashes in self.hashes.items()},
             "primes": {str(layer): hashes.primes.tolist() for layer, hashes in self.hashes.items()},
         }
+
+
+def _forget_addresses(engram: nn.Module, _: object) -> None:
+    """Weights were loaded, and their map with them: addresses follow from it."""
+    for name in ("_map", "hashes"):
+        engram.__dict__.pop(name, None)
 
 
 def _check_known(name: str, value: str, known: Collection[str]) -> None:

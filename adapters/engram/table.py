@@ -6,6 +6,7 @@ a layer's table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,12 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adapters.engram.module import INITS, EngramModule, Rows
+from adapters.engram.address import check_address, from_tensor, to_tensor
+from adapters.engram.module import HASH_VERSIONS, INITS, EngramModule, Rows
+from memory_bench.errors import BadInput
+from memory_bench.ngrams import Compression
+
+EXTRA = "_extra_state"  # PyTorch's name for what `get_extra_state` returns
 
 Groups: TypeAlias = list[dict[str, Any]]
 
@@ -32,6 +38,7 @@ class TrainedTable(nn.Module):
     def __init__(self, engram: EngramModule, *, lazy: bool = True) -> None:
         super().__init__()
         self.lazy = lazy
+        self.address = engram.describe()
         std = INITS[engram.init].table_std
         self.rows_RC = nn.ParameterDict(
             {
@@ -39,14 +46,63 @@ class TrainedTable(nn.Module):
                 for layer in engram.layers
             }
         )
+        self.register_load_state_dict_pre_hook(_check_kept)  # type: ignore[no-untyped-call]
 
     def forward(self, rows: Rows) -> dict[int, Tensor]:
         """Return layer -> embeddings_BTE."""
         return {layer: self._look_up(layer, found_BTH) for layer, found_BTH in rows.items()}
 
+    def get_extra_state(self) -> Tensor:
+        """Return what the rows' numbers mean: PyTorch keeps it with the weights."""
+        return to_tensor(self.address)
+
+    def set_extra_state(self, _: Tensor) -> None:
+        """Nothing: `_check_kept` has compared it, before any row was loaded."""
+
     def _look_up(self, layer: int, found_BTH: NDArray[np.int64]) -> Tensor:
         rows_RC = self.rows_RC[str(layer)]
         return F.embedding(torch.from_numpy(found_BTH).to(rows_RC.device), rows_RC, sparse=self.lazy).flatten(2)
+
+
+def described(state: Mapping[str, Tensor], *, table: str, map_V: str) -> EngramModule:
+    """Return the module that a checkpoint describes, with its compression and multipliers; its weights are not loaded.
+
+    `table` and `map_V` are the names that table and map have in the state: "table" and "engram.map_V", say. Raises
+    BadInput where the two do not belong together.
+    """
+    kept = from_tensor(state[f"{table}.{EXTRA}"])
+    numbers_V = state[map_V].cpu().numpy()
+    versions = {version: mode for mode, version in HASH_VERSIONS.items()}
+    if kept["hash_version"] not in versions:
+        known = ", ".join(versions)
+        raise BadInput(f"engram checkpoint: hash_version is {kept['hash_version']}, expected one of {known}")
+    engram = EngramModule(
+        **kept["arguments"],
+        mode=versions[kept["hash_version"]],
+        compression=Compression(numbers_V, int(numbers_V.max()) + 1),
+        multipliers={int(layer): numbers for layer, numbers in kept["multipliers"].items()},
+    )
+    check_address(here=engram.describe(), kept=kept)
+    return engram
+
+
+def _check_kept(table: TrainedTable, state: Mapping[str, Tensor], prefix: str, *_: object) -> None:
+    """Before anything is loaded: raises BadInput where addresses differ, or rows are not numbers."""
+    if prefix + EXTRA not in state:
+        raise BadInput(f"engram checkpoint: {prefix + EXTRA} is missing, so nobody knows what its rows mean")
+    check_address(here=table.address, kept=from_tensor(state[prefix + EXTRA]))
+    for layer in table.rows_RC:
+        if (rows_RC := state.get(f"{prefix}rows_RC.{layer}")) is not None:  # PyTorch says what is missing
+            _check_numbers(rows_RC, layer)
+
+
+def _check_numbers(rows_RC: Tensor, layer: str) -> None:
+    wrong_R = ~rows_RC.isfinite().all(1)
+    if wrong_R.any():
+        raise BadInput(
+            f"engram checkpoint: {int(wrong_R.sum())} rows of layer {layer} hold what is no number, the first is row "
+            f"{int(wrong_R.nonzero()[0])}: restore the file, or train again with a lower rate"
+        )
 
 
 def parameter_groups(
