@@ -47,6 +47,7 @@ class Schema:
     reader: Any = MISSING
     embedder: Any = MISSING
     control: Any = MISSING
+    attention: Any = MISSING
     seed: int = MISSING
     budget_tokens: int | None = MISSING
     limit: int | None = MISSING
@@ -209,7 +210,9 @@ def training(overrides: Sequence[str]) -> dict[str, Any]:
             _check_option(chosen, override)
     composed = _compose([*overrides, f"reader={chosen.hydra.runtime.choices.train}"], "training")
     kept = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    return cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
+    options = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
+    options["reader"].pop("attention", None)  # a choice of runs: what is trained computes it as torch chooses
+    return options
 
 
 def build_training(node: Mapping[str, Any], **given: object) -> Any:
@@ -237,6 +240,10 @@ def _cell(composed: DictConfig) -> Cell:
     kept = OmegaConf.masked_copy(composed, [*PARTS, *RUN_OPTIONS, "results"])
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
+    parts = list(PARTS)
+    if plain["reader"].get("attention") == SHARED:
+        parts.append("attention")  # a part of its reader: cells of a reader that takes none do not differ in it
+        plain["reader"]["attention"] = OmegaConf.to_container(composed.attention, resolve=True)
     requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
     _check_control(named, plain["control"].pop("memory", None))
     claims, task_claims = (plain[part].get("claims", {}) for part in ("memory", "task"))
@@ -246,7 +253,7 @@ def _cell(composed: DictConfig) -> Cell:
     if not _shared(plain["memory"], {"embedder": None}):
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in PARTS}, **plain}, requires, results, claims, task_claims)
+    return Cell({"choices": {part: named[part] for part in parts}, **plain}, requires, results, claims, task_claims)
 
 
 def _taken(node: dict[str, Any], key: str) -> list[Any]:

@@ -89,6 +89,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
         self.out = nn.Linear(shape.width, shape.width, bias=False)
         self.sharpness_H = nn.Parameter(torch.full((shape.heads,), 1.0))
+        self.attend: Callable[..., Tensor] = F.scaled_dot_product_attention
 
     def forward(self, hidden_BTD: Tensor, past: LayerPast | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return what is added, and key_BHTC and value_BHTC of all tokens, those of the past included."""
@@ -108,7 +109,7 @@ class Attention(nn.Module):
         dtype = torch.float32 if on_cpu else value_BHTC.dtype
         seen = None if not before or length == 1 else _up_to(before, length, hidden_BTD.device)
         with torch.autocast(hidden_BTD.device.type, enabled=not on_cpu and torch.is_autocast_enabled()):
-            mixed_BHTC = F.scaled_dot_product_attention(
+            mixed_BHTC = self.attend(
                 query_BHTC.to(dtype), key_BHTC.to(dtype), value_BHTC.to(dtype), attn_mask=seen, is_causal=not before
             )
         return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width)), key_BHTC, value_BHTC
@@ -305,6 +306,11 @@ class TinyModel(nn.Module):
         for block in self.blocks:  # each block starts as the identity
             nn.init.zeros_(block.get_submodule("attention.out").weight)  # type: ignore[arg-type]
             nn.init.zeros_(block.get_submodule("down").weight)  # type: ignore[arg-type]
+
+    def attend_with(self, attend: Callable[..., Tensor]) -> None:
+        """Let all blocks compute attention by `attend` (see `attention.py`), and no longer as torch chooses."""
+        for block in self.blocks:
+            block.get_submodule("attention").attend = attend  # type: ignore[assignment]
 
     def forward(self, tokens_BT: Tensor, look_up: LookUp | None = None, past: Past | None = None) -> Tensor:
         """Return hidden_BTD of the tokens. With `look_up`, the slot adds what the table holds before the attention of
