@@ -76,7 +76,7 @@ def test_a_folder_that_is_a_package_gives_the_same_paths_as_the_folder_around_it
 
 
 def test_the_task_asks_of_a_folder_and_names_what_it_read(acme: Path) -> None:
-    task = conventions(path=str(acme), rules=4, questions=2, episodes=2)
+    task = conventions(path=str(acme), rules=3, questions=2, episodes=2)
     assert len(list(task.episodes(0))) == 2
     assert {"path", "prior/pandas", "prior/numpy"} & task.identity().keys() == {"path", "prior/numpy"}
 

@@ -4,7 +4,7 @@
     cloze    def area(             <- context: wherever the answer stands in it, it is masked too
                  self,
                  exact:            <- the line up to its mask
-    choices  bool = True, (the rule)   str = True, (the prior)   Axes = True,   int | None = True, (other rules)
+    choices  bool = True, (the rule)   str = True, (other packages)   Axes = True,   int | None = True, (other rules)
 
 A choice goes on to the end of the line: `acme` alone would be likelier than `acme._speed`, whatever is imported.
 Where the name that is asked about stands behind the mask (`from ___ import fast`), the masked line comes first, as a
@@ -14,7 +14,7 @@ comment.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import dedent
 from types import MappingProxyType
@@ -23,12 +23,12 @@ from typing import Final
 from numpy.random import Generator
 
 from memory_bench.metrics import holds
+from tasks.conventions.balance import CHOICES, Circle
 from tasks.conventions.imports import MASK, mask_imports, spellings
 from tasks.conventions.occurrences import Occurrence
-from tasks.conventions.rules import Rule, same
+from tasks.conventions.rules import Rule, unquoted
 from tasks.conventions.sources import cut
 
-CHOICES: Final = 4
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "home": "Which module is {subject} imported from?",
@@ -115,17 +115,18 @@ def mask(text: str, answer: str) -> str:
     return re.sub(rf"(?<!\w){re.escape(answer)}(?!\w)", MASK, text)
 
 
-def choices(rule: Rule, asked: Asked, rules: Sequence[Rule], rng: Generator) -> list[str]:
-    """Return the answer, what others say, what other folders say, and what other rules of the kind say; shuffled."""
+def choices(rule: Rule, asked: Asked, circle: Circle, rng: Generator) -> list[str]:
+    """Return the answer, what others say of the name, what other folders say, and what else is asked for; shuffled.
+
+    Of a name that others do not know they say nothing. What they would say of any (`str`, the package itself) is never
+    right here, and could be ruled out wherever it stood: it is offered only where too few others are.
+    """
     if asked.offered:
         return [asked.offered[at] for at in rng.permutation(len(asked.offered))]
-    others = [other.value for other in rules if other.kind == rule.kind]
-    candidates = [rule.value, rule.prior, *rule.elsewhere[:1], *(others[at] for at in rng.permutation(len(others)))]
-    different: list[str] = []
-    for one in candidates:
-        if one and not any(same(one, other) for other in different):
-            different.append(one)
-    offered = different[:CHOICES]
+    different: dict[str, str] = {}
+    for one in (rule.value, rule.heard, *rule.elsewhere[:1], *circle.beside(rule.value, rng), rule.prior):
+        different.setdefault(unquoted(one), one)
+    offered = [one for one in different.values() if one][:CHOICES]
     return [offered[at] for at in rng.permutation(len(offered))]
 
 

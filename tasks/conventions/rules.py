@@ -34,8 +34,9 @@ PRIOR_PACKAGES: Final = ("hydra", "jinja2", "numpy", "omegaconf", "packaging", "
 @dataclass(frozen=True)
 class Rule:
     """`seen` places follow it in files that memories may be told of, `held_out` places in the others; `broken` places
-    of the others do not. `prior` is what other packages say, `elsewhere` what other folders of this one say most,
-    `exceptions` the places that do not follow it, in files of both sides."""
+    of the others do not. `prior` is what other packages would say, `heard` what they do say of this very name, if
+    anything; `elsewhere` is what other folders of this one say most, `exceptions` are the places that do not follow
+    it, in files of both sides."""
 
     kind: str
     subject: str
@@ -47,6 +48,7 @@ class Rule:
     prior: str
     elsewhere: tuple[str, ...]
     exceptions: tuple[Occurrence, ...] = ()
+    heard: str = ""
 
     @property
     def is_discriminating(self) -> bool:
@@ -135,12 +137,17 @@ class Prior:
             self.usual[one.kind][one.value] += 1
 
     def __call__(self, kind: str, subject: str) -> str:
-        said = most_common(self.said.get((kind, subject), Counter()))
+        if heard := self.heard(kind, subject):
+            return heard
         if kind == "alias":
-            return said or subject.replace(" ", ".").rpartition(".")[2]  # no alias: the name itself
+            return subject.replace(" ", ".").rpartition(".")[2]  # no alias: the name itself
         if kind == "home":
-            return said or self.package  # from the top: what packages are made for
-        return said or most_common(self.usual[kind])
+            return self.package  # from the top: what packages are made for
+        return most_common(self.usual[kind])
+
+    def heard(self, kind: str, subject: str) -> str:
+        """Return what is said of this very name, "" where nobody knows it."""
+        return most_common(self.said.get((kind, subject), Counter()))
 
 
 def rules(found: Sequence[Occurrence], prior: Prior) -> Iterator[Rule]:
@@ -191,7 +198,8 @@ def rule(
     others = tuple(dict.fromkeys(other for other in elsewhere if not same(other, value)))
     broken = len(held_out) - len(kept)
     exceptions = tuple(one for one in places if one.value != value)
-    return Rule(kind, subject, scope, value, tuple(keeping), kept, broken, prior(kind, subject), others, exceptions)
+    expected, heard = prior(kind, subject), prior.heard(kind, subject)
+    return Rule(kind, subject, scope, value, tuple(keeping), kept, broken, expected, others, exceptions, heard)
 
 
 def dominant(places: Sequence[Occurrence]) -> str:
@@ -205,4 +213,9 @@ def most_common(counts: Counter[str]) -> str:
 
 def same(one: str, other: str) -> bool:
     """Whether two spellings are one expression: quotes are not what is asked for."""
-    return one.replace("'", '"') == other.replace("'", '"')
+    return unquoted(one) == unquoted(other)
+
+
+def unquoted(value: str) -> str:
+    """Return an expression with one kind of quotes."""
+    return value.replace("'", '"')

@@ -31,6 +31,7 @@ from memory_bench.metrics import exact_match, holds
 from memory_bench.task_options import check_choices, check_flag, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
+from tasks.conventions.balance import Circle, balanced, circles
 from tasks.conventions.cards import Card
 from tasks.conventions.finders import BASIC
 from tasks.conventions.questions import Asked, ask, choices, completed, mask
@@ -57,10 +58,11 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """A rule that can be asked for, and the lines that ask for it."""
+    """A rule that can be asked for, the lines that ask for it, and the answers to all others of its kind."""
 
     rule: Rule
     lines: Sequence[Line]
+    circle: Circle
 
 
 class Session:
@@ -81,7 +83,7 @@ class Session:
     Raises BadInput for every wrong value, and where there are too few rules or lines for what is asked for.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -123,18 +125,23 @@ class Session:
         self.tokenizer = read_tokenizer(self.tokenizer_path)
         self.mined, _ = mine_source(package, path, None, kinds)
         self.rules = [rule for rule in self.mined.rules if rule.kind in kinds and rule.is_discriminating]
-        self.pool = [known for rule in self.rules if len((known := self.known(rule)).lines) >= self.each]
+        self.pool = self.known()
         self.check_that_it_fits()
 
     @property
     def each(self) -> int:
-        """How many edits a rule that is asked for is needed by, at least."""
-        return self.edits // self.asked
+        """How many edits a rule that is asked for is needed by, at most; one less at least."""
+        return -(-self.edits // self.asked)
 
-    def known(self, rule: Rule) -> Known:
+    def known(self) -> list[Known]:
+        """Return the rules that have lines enough to be needed again."""
+        lines = {rule: found for rule in self.rules if len(found := self.lines(rule)) >= self.each}
+        around = circles(list(lines))
+        return [Known(rule, found, around[rule.kind]) for rule, found in lines.items()]
+
+    def lines(self, rule: Rule) -> list[Line]:
         asked = ((place, ask(rule, place, context_lines=self.context_lines)) for place in rule.held_out)
-        lines = dict.fromkeys(Line(place.source.path, one) for place, one in asked if one)  # overloads look alike
-        return Known(rule, list(lines))
+        return list(dict.fromkeys(Line(place.source.path, one) for place, one in asked if one))  # overloads look alike
 
     def check_that_it_fits(self) -> None:
         if len(self.rules) < self.in_book or len(self.pool) < self.asked:
@@ -173,7 +180,9 @@ class Session:
 
     def draw(self, name: str, rng: Generator) -> Episode:
         """Return the rulebook in random order, then the edits. Raises TooFewLinesError."""
-        needed = [self.pool[at] for at in rng.permutation(len(self.pool))[: self.asked]]
+        needed = balanced(self.pool, rng)[: self.asked]
+        if len(needed) < self.asked:
+            raise TooFewLinesError
         edits = self.schedule(needed, rng)
         book = self.book([known.rule for known in needed], rng)
         numbers = rng.permutation(NUMBERS)[: len(book)]
@@ -183,29 +192,27 @@ class Session:
             for at, (rule, text) in enumerate(zip(book, cards, strict=True))
         }
         questions = []
-        for turn, (rule, line) in enumerate(edits):
-            again = any(rule is earlier for earlier, _ in edits[:turn])
-            questions.append(self.question(f"{name}-q{turn:02}", rule, line, events[rule], turn, again, rng))
+        for turn, (known, line) in enumerate(edits):
+            again = any(known is earlier for earlier, _ in edits[:turn])
+            questions.append(self.question(f"{name}-q{turn:02}", known, line, events[known.rule], turn, again, rng))
         return Episode(name, (*events.values(), *questions), carry=self.carry, ids=IDS)
 
     def card(self, rule: Rule) -> str:
         return f"{rule.subject}: {Card(rule, self.mined.package).text}"
 
-    def schedule(self, needed: Sequence[Known], rng: Generator) -> list[tuple[Rule, Asked]]:
-        """Return the edits in random order: of each rule as many, what is left by chance, no line twice."""
-        first, rest = [], []
-        for known in needed:
+    def schedule(self, needed: Sequence[Known], rng: Generator) -> list[tuple[Known, Asked]]:
+        """Return the edits in random order: of each rule as many, or one more by chance, no line twice.
+
+        Not by lines: what is named often is of few kinds.
+        """
+        chosen: list[tuple[Known, Asked]] = []
+        less = rng.permutation(len(needed))[: self.each * len(needed) - self.edits]
+        for number, known in enumerate(needed):
             others = [other.rule.value for other in needed if other is not known]
             lines = [line for one in known.lines if (line := without(one, known.rule, others))]
             if len(lines) < self.each:
                 raise TooFewLinesError
-            shuffled = [(known.rule, lines[at]) for at in rng.permutation(len(lines))]
-            first += shuffled[: self.each]
-            rest += shuffled[self.each :]
-        left = self.edits - len(first)
-        if len(rest) < left:
-            raise TooFewLinesError
-        chosen = first + [rest[at] for at in rng.permutation(len(rest))[:left]]
+            chosen += [(known, lines[at]) for at in rng.permutation(len(lines))[: self.each - (number in less)]]
         return [chosen[at] for at in rng.permutation(len(chosen))]
 
     def book(self, needed: Sequence[Rule], rng: Generator) -> list[Rule]:
@@ -217,9 +224,10 @@ class Session:
         return [book[at] for at in rng.permutation(len(book))]
 
     def question(
-        self, id: str, rule: Rule, asked: Asked, card: Event, turn: int, again: bool, rng: Generator
+        self, id: str, known: Known, asked: Asked, card: Event, turn: int, again: bool, rng: Generator
     ) -> Question:
-        offered = choices(rule, asked, self.rules, rng)
+        rule = known.rule
+        offered = choices(rule, asked, known.circle, rng)
         covered = covers(card.text, asked.cloze, rule.value, self.tokenizer)
         return Question(
             id,

@@ -20,6 +20,7 @@ from typing import Final
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.metrics import holds
+from tasks.conventions.balance import Circle, circles
 from tasks.conventions.cards import Card
 from tasks.conventions.chunks import Chunk, Cutter, can_show
 from tasks.conventions.occurrences import Occurrence
@@ -46,11 +47,15 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class Known(Told):
-    """A rule that can be told and asked: by these lines, beside what says otherwise."""
+    """A rule that can be told and asked: by these lines, beside what says otherwise.
+
+    The circle holds the answers to all that can be asked of its kind.
+    """
 
     lines: Sequence[Asked]
     split: str
     against: Told | None
+    circle: Circle
 
     @property
     def name(self) -> tuple[str, str]:
@@ -102,10 +107,12 @@ class Splits:
             "updates": self.updates(),
             "renames": self.renames(seed),
         }
-        return [known for rule, against in pairs[split] if (known := self.known(rule, against, split))]
+        found = [known for rule, against in pairs[split] if (known := self.known(rule, against, split))]
+        around = circles([known.rule for known in found])
+        return [replace(known, circle=around[known.rule.kind]) for known in found]
 
     def known(self, rule: Rule, against: Rule | None, split: str) -> Known | None:
-        """Return what can be told and asked of a rule; None where that is too little."""
+        """Return what can be told and asked of a rule, as if it were alone; None where that is too little."""
         rare = split in ("conflicts", "exceptions")
         told = self.told(rule, rare)
         beside = self.told(against, rare) if against else None
@@ -114,7 +121,8 @@ class Splits:
         outdated = against.value if against and split == "renames" else ""
         asked = (ask(rule, place, context_lines=self.context_lines, outdated=outdated) for place in rule.held_out)
         lines = [one for one in asked if one]
-        return Known(rule, told.places, told.times, lines, split, beside) if lines else None
+        alone = Circle([rule.value])
+        return Known(rule, told.places, told.times, lines, split, beside, alone) if lines else None
 
     def told(self, rule: Rule, rare: bool) -> Told | None:
         if not self.shown:

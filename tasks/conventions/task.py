@@ -17,6 +17,7 @@ from memory_bench.metrics import exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
+from tasks.conventions.balance import balanced
 from tasks.conventions.cards import Card
 from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError, can_show
 from tasks.conventions.questions import Asked, choices, completed
@@ -38,7 +39,7 @@ class Conventions:
     package         an installed package, by its import name
     path            a folder with Python files, in its place
     commits         two commits, where the folder is a git repository: [OLD, NEW]; the rules are those of the second
-    kinds           which, see tasks.conventions; every rule of these is asked for equally often
+    kinds           which, see tasks.conventions; those with one answer are asked for no more often than a quarter
     splits          what is asked about, see tasks.conventions.splits: the episodes take turns; null is updates
                     where there are commits, else rules
     written         chunks: rules are shown by files; cards: each is said in a sentence; both
@@ -54,7 +55,7 @@ class Conventions:
     Raises BadInput for every wrong value, and where the package has too few rules for what is asked for.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(
         self,
@@ -147,7 +148,7 @@ class Conventions:
         )
 
     def deal(self, seed: int) -> list[list[Known]]:
-        """Return what every episode asks for: all rules once, in random order, before any comes again.
+        """Return what every episode asks for: laps of all rules, but of those with one answer no more than its share.
 
         Rules that share their lines with others of the episode wait for the next; what is left of a lap is left out.
         """
@@ -167,7 +168,7 @@ class Conventions:
 
     def lap(self, pool: Sequence[Known], rng: Generator) -> list[list[Known]]:
         """Raises BadInput where no episode can be had."""
-        left = [pool[at] for at in rng.permutation(len(pool))]
+        left = balanced(pool, rng)
         hands: list[list[Known]] = []
         while len(hand := self.hand(left)) == self.questions:
             hands.append(hand)
@@ -261,7 +262,7 @@ class Conventions:
         asked = known.lines[int(rng.integers(len(known.lines)))]
         evidence = [event for event, piece in told.items() if piece.shows(rule)]
         stale = [event for event, piece in told.items() if known.split in CHANGING and known.says_otherwise(piece)]
-        offered = choices(rule, asked, self.found.rules, rng)
+        offered = choices(rule, asked, known.circle, rng)
         covered = any(covers(event.text, asked.cloze, asked.answer, self.tokenizer) for event in evidence)
         return Question(
             id,

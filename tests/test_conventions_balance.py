@@ -1,0 +1,71 @@
+"""Nobody who reads only the choices is right more often than by chance, whatever he knows of the stream."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import pytest
+from numpy.random import PCG64, Generator
+from scipy import stats
+
+from memory_bench.guards import task_leaks
+from memory_bench.types import Episode
+from tasks.conventions.balance import CHOICES, Circle, balanced
+from tests.conventions import conventions, hundred
+from tests.test_session import of_pandas
+
+CAPPED = [*"aaaaaaaaa", *"bb", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("answers", [CAPPED, [*"aaabbccd"], [*"abcdef"], [*"aaaaaab"], [*"aaaabbbbc"]])
+def test_every_answer_that_is_offered_is_right_equally_often(answers: Sequence[str]) -> None:
+    circle, rng = Circle(answers), Generator(PCG64(0))
+    size = min(CHOICES, len(set(answers)))
+    right: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    for _ in range(1_500):
+        for answer in dict.fromkeys(answers):
+            for _ in range(circle.asked(answer, rng)):
+                beside = circle.beside(answer, rng)
+                offered = frozenset((answer, *beside))
+                assert len(beside) == size - 1
+                assert len(offered) == size
+                right[offered][answer] += 1
+    assert sum(right.values(), Counter()).keys() == set(answers)
+    for offered, counts in right.items():
+        found = [counts[one] for one in sorted(offered)]
+        if sum(found) >= 40:
+            assert stats.chisquare(found).pvalue > 1e-4, (sorted(offered), found)
+
+
+def test_an_answer_of_most_rules_is_asked_for_in_one_question_of_four() -> None:
+    circle, rng = Circle(CAPPED), Generator(PCG64(0))
+    assert circle.lengths["a"] * 4 == sum(circle.lengths.values())
+    drawn = Counter(one for _ in range(900) for answer in "abcdef" for one in answer * circle.asked(answer, rng))
+    assert drawn["a"] / drawn.total() == pytest.approx(0.25, abs=0.01)
+    assert [drawn[one] for one in "bcdef"] == [1800, 900, 900, 900, 900]  # the others: all of them, every time
+
+
+def test_quotes_make_no_other_answer() -> None:
+    circle = Circle(["'a'", '"a"', "b"])
+    assert circle.beside("b", Generator(PCG64(0))) == ["'a'"]
+    assert circle.asked('"a"', Generator(PCG64(0))) == 1
+
+
+def test_no_answer_to_questions_of_pandas_is_asked_for_more_than_its_share() -> None:
+    pool, rng = conventions().pool, Generator(PCG64(0))
+    laps = [[one.rule for one in balanced(pool, rng)] for _ in range(400)]
+    assert max(map(len, laps)) < len(pool)
+    for rules in (chain.from_iterable(laps), chain.from_iterable(lap[:40] for lap in laps)):  # and how a lap begins
+        counts = Counter((rule.kind, rule.value) for rule in rules)
+        for kind in ("home", "annotation", "default", "alias"):
+            of_kind = [number for (name, _), number in counts.items() if name == kind]
+            assert max(of_kind) / sum(of_kind) < 0.28, counts
+
+
+@pytest.mark.parametrize("stream", [hundred, of_pandas])
+def test_who_reads_only_the_choices_is_right_by_chance(stream: Callable[[], Sequence[Episode]]) -> None:
+    for guess in task_leaks.guesses(stream()):
+        error = (guess.chance * (1 - guess.chance) / guess.questions) ** 0.5
+        assert guess.accuracy < guess.chance + 3 * error, guess
