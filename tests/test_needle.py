@@ -10,6 +10,7 @@ from collections import Counter
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from memory_bench.errors import BadInput
-from memory_bench.types import UNKNOWN, Episode, Question
+from memory_bench.types import UNKNOWN, Episode, Event, Question
 from tasks.needle import Needle
 from tasks.needle.episode import is_clean
 from tasks.needle.facts import Storyteller
@@ -28,6 +29,7 @@ from tasks.needle.templates import RELATIONS, Relation, Wording
 from tests.needles import ROOT, default_kinds, digest, events, needle, questions, texts
 
 WORD = re.compile(r"\w+")
+DIGITS = re.compile(r"(?<!\d)\d{7}(?!\d)")
 
 
 @cache
@@ -256,6 +258,28 @@ def test_the_dial_makes_the_hay_repeat_itself() -> None:
     assert shares[0] < 0.02
     assert shares[1] > shares[0] + 0.1
     assert shares[2] > shares[1] + 0.1
+
+
+def test_slots_of_the_boilerplate_hold_one_more_distractor_each_and_longer_haystacks_more_of_them() -> None:
+    numbers = []
+    for length_tokens in (2048, 4096):
+        plain: dict[str, Any] = {"kinds": ["lexical"], "value_types": ["digits"], "boilerplate": 0.9, "distractors": 0}
+        plain["length_tokens"] = length_tokens
+        bare, half, full = (next(needle(**plain, slots=slots).episodes(0)) for slots in (0.0, 0.5, 1.0))
+        assert [len(events(one)) for one in (half, full)] == [len(events(bare))] * 2
+        told = [len(with_values(one)) for one in (bare, half, full)]
+        assert told[0] < told[1] < told[2] >= 0.85 * len(events(full))
+        numbers.append(told[2] - told[0])
+    assert numbers[1] > 1.5 * numbers[0]
+
+
+def test_without_boilerplate_there_are_no_slots() -> None:
+    first, second = (next(needle(boilerplate=0.0, slots=slots).episodes(0)) for slots in (0.0, 1.0))
+    assert first == second
+
+
+def with_values(episode: Episode) -> list[Event]:
+    return [event for event in events(episode) if DIGITS.search(event.text)]
 
 
 def redundancy(episode: Episode) -> float:

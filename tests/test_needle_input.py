@@ -50,6 +50,7 @@ SMALL = {"length_tokens": 512, "distractors": 0, "boilerplate": 0}
         ("licences", ["debain"], "task.licences=.*: expected a list of some of python, project, packages, debian"),
         ("depths", 0, "task.depths=0: expected a whole number >= 1"),
         ("boilerplate", 1.5, "task.boilerplate=1.5: expected a number from 0 to 1"),
+        ("slots", -0.1, "task.slots=-0.1: expected a number from 0 to 1"),
         ("boilerplate", "half", "task.boilerplate=half: expected a number from 0 to 1"),
         ("reworded", -0.1, "task.reworded=-0.1: expected a number from 0 to 1"),
         ("reworded", float("nan"), "task.reworded=nan: expected a number from 0 to 1"),

@@ -198,9 +198,10 @@ def each_kind_tells_memories_apart(subject: TaskSubject) -> str:
 
 def it_gets_harder_along_its_dials(subject: TaskSubject) -> str:
     """Along every dial the evidence comes first less often, from its first value to its last"""
-    if not subject.claims["dials"]:
+    dials = {option: values for option, values in subject.claims["dials"].items() if values}
+    if not dials:
         raise NotClaimed("it claims no dials")
-    return "; ".join(_gets_harder(subject, option, values) for option, values in subject.claims["dials"].items())
+    return "; ".join(_gets_harder(subject, option, values) for option, values in dials.items())
 
 
 PROMISES: tuple[Promise, ...] = (

@@ -17,7 +17,7 @@ from memory_bench.types import Episode
 
 CLAIMS: Mapping[str, Any] = {
     **{"seeded": True, "drawn": True, "verbatim": True, "unique": True, "balanced": True},
-    **{"dials": {}, "apart": {}, "ceilings": {}},
+    **{"dials": {}, "apart": {}, "ceilings": {}, "private": None},
 }
 """What a task's YAML may claim, and what holds where it says nothing.
 
@@ -26,9 +26,10 @@ drawn     needles are laid into their places at random; false: a real collection
 verbatim  every event of the evidence holds an answer word for word
 unique    no other event holds one
 balanced  no answer is more usual than others, and nothing about a choice says that it is right
-dials     option -> its values from easy to hard
+dials     option -> its values from easy to hard; null takes back what a YAML claims that this one is made of
 apart     kind -> what it is, where it stands apart from the mean over kinds that a report has as its headline
 ceilings  tag that counts rivals -> what a predictor sees that cannot tell them apart, for the report's best of such
+private   why no record of it is to be published, where that is so: reports then show figures alone
 """
 QUESTIONS = 400  # of a sample: the share of a hundredth of them that has a chance to be seen
 EVENTS = 40_000  # of a sample: long haystacks are generated for a minute and not for an hour

@@ -27,6 +27,11 @@ What leads astray, besides a value that belongs to nothing (e0 is the needle):
     d2  Brokers insured vessel Amber Heron under the policy 1190377.     format: nothing in common but the look
     d3  The access code of depot Old Zarun is 6402218.                   block: in the same text as e0, with other slots
     d4  It is wrong that the access code of gate Vorlen 41 is 2093318.   negated
+
+What makes retrieval harder, and what does not: hay is no rival of a fact. Within 256 tokens bm25 and hash_cache find
+less with more distractors (0, 4, 16) and in other words, but no less in 16,384 tokens than in 2,048, nor with
+boilerplate at 0.9 than at 0. With `slots` (conf/task/needle_crowded.yaml) the boilerplate holds distractors too: then
+they find less the longer the haystack is, and the more of it is boilerplate.
 """
 
 from tasks.needle.task import Needle

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ class Sizes:
     """Everything that is counted. A chunk holds `smallest` .. `chunk_tokens` tokens, each size equally often.
 
     `types` are those of the distractors, dealt in turn to each needle; `updates` how many older values an updated
-    needle has.
+    needle has, `slots` the share of boilerplate chunks without a fact that get one more distractor.
     """
 
     length_tokens: int
@@ -43,6 +44,7 @@ class Sizes:
     boilerplate: float
     types: Sequence[str]
     updates: int
+    slots: float = 0.0
 
     @property
     def smallest(self) -> int:
@@ -77,6 +79,8 @@ class Asked:
 
     plan: Plan
     entity: Entity | Link
+    relation: Relation
+    event: Wording
     wording: Wording
     gold: Fact | None
     gone: Fact | None
@@ -120,10 +124,11 @@ class Storyteller:
         self.tokenizer = tokenizer
         self.rng = rng
         self.sections = ("", "")
+        self.entities: set[str] = set()  # that were named since `draw` began
 
     def draw(self, plans: Sequence[Plan]) -> list[Asked]:
         """Return what each plan asks for; the needles of a multi episode share a template."""
-        entities: set[str] = set()
+        entities = self.entities = set()
         if any(plan.kind == "scoped" for plan in plans):
             self.sections = self.draw_sections()
         shared = self.draw_template(plans[0])
@@ -153,7 +158,7 @@ class Storyteller:
         distractors = [fact for facts in told.values() for fact in facts]
         block = distractors if plan.kind == "boilerplate" else told["block"]
         remark = self.draw_remark(plan)
-        return Asked(plan, entity, wording, gold, gone, olds, rival, distractors, block, remark)
+        return Asked(plan, entity, relation, event, wording, gold, gone, olds, rival, distractors, block, remark)
 
     def draw_distractors(
         self, plan: Plan, relation: Relation, event: Wording, entity: Entity | Link, entities: set[str]
@@ -161,6 +166,27 @@ class Storyteller:
         """Return type -> what leads astray. See tasks.needle for the types."""
         count = max(self.sizes.distractors, FEWEST_REPEATS if plan.kind == "boilerplate" else 0)
         types = Counter(self.sizes.types[turn % len(self.sizes.types)] for turn in range(count))
+        return self.tell(types, plan, relation, event, entity, entities)
+
+    def draw_slots(self, asked: Sequence[Asked], number: int) -> list[Fact]:
+        """Return so many more distractors: of every question in turn, of every type in turn."""
+        facts: list[Fact] = []
+        for turn in range(number):
+            lap, at = divmod(turn, len(asked))
+            one, types = asked[at], Counter([self.sizes.types[lap % len(self.sizes.types)]])
+            told = self.tell(types, one.plan, one.relation, one.event, one.entity, self.entities)
+            facts += chain.from_iterable(told.values())
+        return facts
+
+    def tell(
+        self,
+        types: Counter[str],
+        plan: Plan,
+        relation: Relation,
+        event: Wording,
+        entity: Entity | Link,
+        entities: set[str],
+    ) -> dict[str, list[Fact]]:
         others = [one for one in self.templates if one is not relation and plan.value_type in one.values]
         if not others:  # templates of one relation: an entity then has neighbours only
             types["neighbour"] += types.pop("attribute", 0)

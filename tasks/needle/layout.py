@@ -31,6 +31,7 @@ class Layout:
         self.limits = [int(limit) for limit in rng.integers(sizes.smallest, sizes.chunk_tokens + 1, sizes.chunks)]
         self.facts: list[list[Fact]] = [[] for _ in range(sizes.chunks)]
         self.blocks: list[Block] = []
+        self.slots: list[Fact] = []
 
     def lay_out(self, asked: Sequence[Asked]) -> None:
         """Give every fact its chunk: needles first, each in one of its own at its depth. Raises LayoutError."""
@@ -103,12 +104,27 @@ class Layout:
         texts = [""] * self.sizes.chunks
         for block in self.blocks:
             self.fill_together(texts, block.chunks, licences if block.licence else prose)
-        ordinary = [chunk for chunk in range(self.sizes.chunks) if not texts[chunk]]
+        ordinary = self.ordinary()
         boilerplate = round(self.sizes.boilerplate * len(ordinary))
-        chosen = {int(chunk) for chunk in self.rng.permutation(ordinary)[:boilerplate]}
+        chosen = [int(chunk) for chunk in self.rng.permutation(ordinary)[:boilerplate]]
+        free = [chunk for chunk in chosen if not self.facts[chunk]]
+        for chunk, fact in zip(free[: round(self.sizes.slots * len(free))], self.slots, strict=False):
+            self.put(fact, chunk)
+        licensed = set(chosen)
         for chunk in ordinary:
-            self.fill_together(texts, [chunk], licences if chunk in chosen else prose)
+            self.fill_together(texts, [chunk], licences if chunk in licensed else prose)
         return texts
+
+    def most_slots(self) -> int:
+        """Return how many distractors can come to stand in the slots of boilerplate, whichever chunks that will be."""
+        free = sum(not facts for facts in self.facts)
+        licensed = round(self.sizes.boilerplate * len(self.ordinary()))
+        return round(self.sizes.slots * min(free, licensed))
+
+    def ordinary(self) -> list[int]:
+        """Return the chunks that are no part of a block."""
+        blocks = {chunk for block in self.blocks for chunk in block.chunks}
+        return [chunk for chunk in range(self.sizes.chunks) if chunk not in blocks]
 
     def fill_together(self, texts: list[str], chunks: Sequence[int], source: Words) -> None:
         """Fill chunks with the same words, the n-th sentence of each in the same place."""

@@ -52,6 +52,8 @@ class Needle:
     depths          how many steps from the first chunk to the last the needles are dealt to
     haystack        the user's text in place of the prose: a file, a folder, or JSON lines with `text`
     tokenizer       a file of the library `tokenizers`; null is the bundled reader's
+    slots           in [0, 1]: share of licence chunks without a fact that hold one more distractor. Without them no
+                    more facts compete in a longer haystack, or in one with more boilerplate, than in any other
     templates       the relations that are told and asked
 
     Raises BadInput for every wrong value, and where what is asked for does not fit or the hay is too short.
@@ -79,6 +81,7 @@ class Needle:
         depths: int,
         haystack: str | None,
         tokenizer: str | None,
+        slots: float = 0.0,
         templates: Sequence[Relation] = RELATIONS,
     ) -> None:
         check_whole("chunk_tokens", chunk_tokens, least=16)
@@ -89,6 +92,7 @@ class Needle:
         check_whole("depths", depths, least=1)
         check_share("boilerplate", boilerplate)
         check_share("reworded", reworded)
+        check_share("slots", slots)
         check_choices("kinds", kinds, KINDS)
         check_choices("value_types", value_types, tuple(VALUES))
         check_path("haystack", haystack)
@@ -102,7 +106,7 @@ class Needle:
             if not any(one in relation.values for relation in templates):
                 raise BadInput(f"task.value_types={one}: no relation of the templates has such values")
         types = tuple(distractor_types)
-        self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate, types, updates)
+        self.sizes = Sizes(length_tokens, chunk_tokens, depths, distractors, boilerplate, types, updates, slots)
         self.schedule = Schedule(episodes, questions, tuple(kinds), reworded, depths, tuple(value_types), shares)
         self.templates = templates
         self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
@@ -150,9 +154,11 @@ class Needle:
         """Draw until everything that is told fits into the chunks. Raises BadInput where that does not happen."""
         for _ in range(draws):
             try:
-                asked = Storyteller(self.templates, self.sizes, self.tokenizer, rng).draw(plans)
+                teller = Storyteller(self.templates, self.sizes, self.tokenizer, rng)
+                asked = teller.draw(plans)
                 layout = Layout(self.sizes, self.tokenizer, rng)
                 layout.lay_out(asked)
+                layout.slots = teller.draw_slots(asked, layout.most_slots())
                 return asked, layout
             except LayoutError as error:
                 reason = error
