@@ -24,7 +24,7 @@ SPLITS = ("needle", "entity", "conventions")
 STREAMS = {
     "needle": "458487e0a2d7fcbefdd356a9592718160125d52233955ab6e4a2fccc60a54773",
     "entity": "2445711370b9b5f318f8575069a13dad2dd4314f7d66571b3366b71e826ad017",
-    "conventions": "65e5275c5a45b8d5a0d7d1780f4ca9236f32a2b4ec82add6a42b60f2d7a65567",
+    "conventions": "d10cc8f166c66bb43911db1ca4676d82f2dccf303d42ed2b31a4e789522fa74e",
 }
 PLAY = """
 import sys
