@@ -5,6 +5,8 @@ Slot and network are small and random, so nothing here shows that anything is re
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from adapters.engram.by_event import EngramByEvent
 from adapters.engram.memory import Engram
 from adapters.engram.slot import EngramTable
 from adapters.engram.write import TEXTS_AT_ONCE, TouchedRows, pad, write_loss, write_rows
@@ -81,6 +84,14 @@ def test_where_two_texts_contradict_each_other_the_later_one_is_likelier() -> No
     for first, last in ((old, new), (new, old)):
         table = written(first, last, steps=8)
         assert loss_of(last, table) < loss_of(first, table)
+
+
+def test_a_second_write_goes_on_from_the_rows_that_the_first_left() -> None:
+    tokens = list(range(300, 330))
+    table = written(tokens)
+    once = loss_of(tokens, table)
+    write_rows(MODEL, table, [tokens], steps=2, rate=0.1, recency=0.0)
+    assert loss_of(tokens, table) < once
 
 
 def test_texts_that_go_through_the_model_in_parts_are_written_as_if_they_went_together() -> None:
@@ -268,3 +279,91 @@ def test_numbers_that_mean_nothing_are_refused(name: str, value: float, expected
     given = {"steps": 1, "rate": 0.1, "recency": 0.5, name: value}
     with pytest.raises(BadInput, match=f"memory.{name}={value}: expected {expected}"):
         Engram(**given)  # type: ignore[arg-type]
+
+
+# Event by event, and what is left of what was forgotten
+
+NEWER = Event("z", "The code of gate 17 is 7365.")
+WORDS = st.sampled_from(["red ", "green ", "blue "])
+LIVES = st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.lists(WORDS, min_size=1, max_size=2)), max_size=5)
+
+
+def by_event(slotted: TinyReader, *told: Event) -> EngramByEvent:
+    memory = EngramByEvent(steps=1, rate=0.1)
+    memory.attach(slotted)
+    memory.write(told)
+    return memory
+
+
+def test_what_is_told_is_written_at_once_and_how_it_was_batched_changes_no_bit(slotted: TinyReader) -> None:
+    memory = by_event(slotted)
+    one = memory.attach(slotted)
+    before = one.score("The code of gate 17 is", [" 4411."])
+    memory.write([FACT])
+    assert one.score("The code of gate 17 is", [" 4411."]) > before
+    for event in OTHERS:
+        memory.write([event])
+        memory.settle()
+    assert same(memory.table.rows, by_event(slotted, FACT, *OTHERS).table.rows)
+    memory.reset()
+    assert one.score("The code of gate 17 is", [" 4411."]) == before
+
+
+def test_a_value_is_likelier_when_it_is_told_after_its_contradiction_than_before_it(slotted: TinyReader) -> None:
+    scores = []
+    for told in ([FACT, NEWER], [NEWER, FACT]):
+        memory = EngramByEvent(steps=8, rate=0.1)
+        one = memory.attach(slotted)
+        memory.write(told)
+        scores.append(one.score("The code of gate 17 is", [" 4411.", " 7365."]))
+    assert scores[0][0] < scores[1][0]
+    assert scores[0][1] > scores[1][1]
+
+
+@settings(deadline=None, max_examples=20)
+@given(life=LIVES)
+def test_any_life_of_telling_and_forgetting_leaves_the_bits_of_having_been_told_what_is_left(
+    slotted: TinyReader, life: list[tuple[bool, str, list[str]]]
+) -> None:
+    together, alone = attached(slotted), by_event(slotted)
+    held: dict[str, Event] = {}
+    for tells, event_id, words in life:
+        held.pop(event_id, None)
+        if tells:
+            held[event_id] = Event(event_id, "".join(words))
+        for memory in (together, alone):
+            memory.write([held[event_id]]) if tells else memory.forget([event_id])
+    together.settle()
+    assert same(together.table.rows, attached(slotted, *held.values()).table.rows)
+    assert same(alone.table.rows, by_event(slotted, *held.values()).table.rows)
+
+
+@pytest.mark.parametrize("make", [attached, by_event])
+def test_a_superseded_fact_is_back_to_the_bit_when_the_newer_one_is_forgotten(
+    slotted: TinyReader, make: Callable[..., Engram]
+) -> None:
+    memory = make(slotted, OTHERS[0], FACT, NEWER, OTHERS[1])
+    memory.forget([NEWER.id])
+    memory.settle()
+    assert same(memory.table.rows, make(slotted, OTHERS[0], FACT, OTHERS[1]).table.rows)
+    memory.forget([FACT.id])
+    memory.write([FACT])  # told again, after the others
+    memory.settle()
+    assert same(memory.table.rows, make(slotted, *OTHERS, FACT).table.rows)
+
+
+@pytest.mark.parametrize("make", [attached, by_event])
+def test_of_a_forgotten_text_nothing_is_left_in_what_the_memory_owns(
+    slotted: TinyReader, make: Callable[..., Engram]
+) -> None:
+    memory = make(slotted, FACT, *OTHERS)
+
+    def owned() -> bytes:
+        return pickle.dumps({name: value for name, value in vars(memory).items() if name != "reader"})
+
+    assert FACT.text.encode() in owned()
+    memory.forget([FACT.id])
+    for _ in range(2):
+        assert FACT.text.encode() not in owned()
+        assert OTHERS[0].text.encode() in owned()
+        memory.settle()

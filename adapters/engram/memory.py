@@ -4,6 +4,10 @@ The paper's table is trained with the model and cannot contain what it was never
 empty, and the events that are held are written into it together, by gradient steps on the rows that their n-grams
 address; the network stays as it is. The table follows from the events that are held and their order alone: how they
 were batched changes nothing, and what was forgotten leaves the bits of never having been told.
+
+To forget is to empty the table and to write what remains, in the next settling, together with what was told meanwhile:
+there the ledger has the cost. No event has a part of it, since none is written by itself. The memory that writes event
+by event (`adapters.engram.by_event`) has a cost of forgetting.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The write rule: gradient steps on the rows that the texts address, everything else frozen.
 
-All texts are written together, from empty rows: the loss is the next-token loss over *all* of their tokens, hay
-included. Nothing selects positions, and nothing knows what a fact is: no template, no parsing, no boundary. Rows that
-no token addresses do not move.
+All texts are written together: the loss is the next-token loss over *all* of their tokens, hay included. Nothing
+selects positions, and nothing knows what a fact is: no template, no parsing, no boundary. Rows that no token addresses
+do not move.
 
 Written one after the other, each text spoils the rows of frequent n-grams that it shares with those before it.
 
@@ -62,7 +62,7 @@ def write_loss(
 def write_rows(
     model: TinyModel, table: EngramTable, texts: Sequence[Sequence[int]], *, steps: int, rate: float, recency: float
 ) -> None:
-    """Write the texts (token ids, in the order in which they were told) into the rows of an empty table.
+    """Write the texts (token ids, in the order in which they were told) into the table, from the rows as they are.
 
     `steps` of Adam with step size `rate`. The weight of a text in the loss rises in order from 1 - `recency` to
     1 + `recency`: where two texts contradict each other, the later one is the likelier.
@@ -74,10 +74,7 @@ def write_rows(
     parts = [pad(texts[start : start + TEXTS_AT_ONCE], device) for start in starts]
     weights_B = torch.linspace(1 - recency, 1 + recency, len(texts), device=device)
     touched = TouchedRows(table.slot, [tokens_BT for tokens_BT, _ in parts])
-    values = {
-        layer: torch.zeros(len(found), table.slot.row_width, device=device, requires_grad=True)
-        for layer, found in touched.found.items()
-    }
+    values = {layer: table.rows[layer][found.to(device)].requires_grad_() for layer, found in touched.found.items()}
     optimizer = torch.optim.Adam(values.values(), lr=rate, betas=BETAS)
     for _ in range(steps):
         optimizer.zero_grad()
