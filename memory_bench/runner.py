@@ -189,12 +189,13 @@ class Walk:
         answered: Completion | str,
         regions: tuple[Region, Region],
     ) -> Record:
-        completion, why = (None, answered) if isinstance(answered, str) else (answered, None)
+        completion, why = (None, answered) if isinstance(answered, str) else (answered, answered.unjudged)
+        answer = completion if why is None else None
         scores: dict[str, float | None] = dict.fromkeys(EVIDENCE_METRICS)
         if placed:
             scores = self._evidence(question, offered, built, placed)
-        if completion:
-            scores = self._judged(question, completion.text) | scores
+        if answer:
+            scores = self._judged(question, answer.text) | scores
         costs = self.meter.costs(*regions) | self.meter.peaks()
         costs |= {
             "context_tokens": built.context_tokens,
@@ -210,8 +211,8 @@ class Walk:
             question=question.id,
             query=question.query.text,
             cloze=question.cloze,
-            answer=completion.text if completion else None,
-            logprob=completion.logprob if completion else None,
+            answer=answer.text if answer else None,
+            logprob=answer.logprob if answer else None,
             unanswered=why,
             gold=question.answers,
             evidence=tuple(sorted(question.evidence)),

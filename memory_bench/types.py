@@ -94,7 +94,10 @@ class Passage:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a reader answered, and what it counted while it did. Tokens are the reader's."""
+    """What a reader answered, and what it counted while it did. Tokens are the reader's.
+
+    `unjudged` says why the text is no answer (its costs are what they are); None: it is one.
+    """
 
     text: str
     prompt_tokens: int
@@ -102,6 +105,7 @@ class Completion:
     cached_tokens: int | None = None
     logprob: float | None = None
     first_token_seconds: float | None = None
+    unjudged: str | None = None
 
 
 UNKNOWN = "unknown"
