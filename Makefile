@@ -1,6 +1,7 @@
 # make bench   environment, install, and the first measurement
 # make test    environment, install with every extra, and the tests
 # make check   format, lint, types
+# make gpu     where Engram's table lies and what that costs: 8 minutes on a GPU, by the machine's own Python and torch
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +10,7 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Prints the version of a torch >= 2.6 that a Python already imports, and fails where there is none.
 TORCH_HERE := import torch; v = torch.__version__; assert tuple(map(int, v.split('.')[:2])) >= (2, 6); print(v)
 
-.PHONY: bench test check
+.PHONY: bench test check gpu
 
 bench: SYSTEM_PACKAGES := yes
 bench: $(VENV)/installed-bench
@@ -22,6 +23,9 @@ check: $(VENV)/installed-dev
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
+
+gpu:
+	$(PYTHON) -m benchmarks.gpu $(GPU)
 
 $(VENV)/installed-bench: pyproject.toml $(VENV)/constraints.txt
 	$(PIP) -c $(VENV)/constraints.txt -e .

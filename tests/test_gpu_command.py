@@ -1,0 +1,105 @@
+"""The GPU command runs through the same code on a CPU: every arm that a CPU has, and a reason for every other one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.offload import Setting, drawn_tokens
+from benchmarks.gpu.paired import Ratio, penalty, ratio, shown
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "--device cpu --width 32 --layers 3 --heads 2 --vocabulary 512 --insertions 0 2 --hash-heads 2 --row-width 8 "
+    "--rows 999 --threads 2 --batches 1 2 --prompts 16 --ids zipf --attention cpu_flash off_math fa2_sdpa"
+).split()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("gpu")
+    arms = ["--arms", "A", "B", "C1", "C2", "C3", "C4", "D", "--folder", str(folder / "table")]
+    assert main([*TINY, *arms, "--rounds", "6", "--out", str(folder / "out.json")]) == 0
+    found: dict[str, Any] = json.loads((folder / "out.json").read_text())
+    return found
+
+
+def test_every_arm_of_a_cpu_is_measured_and_every_other_one_says_why(report: dict[str, Any]) -> None:
+    measured = [setting for setting in report["settings"] if setting["why"] is None]
+    assert [(setting["batch"], setting["attention"]) for setting in measured] == [
+        (batch, attention) for batch in (1, 2) for attention in ("cpu_flash", "off_math")
+    ]
+    for setting in measured:
+        assert setting["rows_equal"] == dict.fromkeys(("B", "C3", "C4", "D"), True)
+        assert setting["attention_proof"]["operator"].startswith("aten::_scaled_dot_product")
+        assert set(setting["arms"]) == {"A", "A again", "B", "C1", "C2", "C3", "C4", "D"}
+        assert setting["arms"]["C1"]["why"] == "rows of the host are read in place by a GPU only: this device is a CPU"
+        assert setting["arms"]["C3"]["fetched"]["rows_requested"] > 0
+        assert setting["rounds"] == 6
+        assert setting["engram_cost"]["low"] <= setting["engram_cost"]["median"] <= setting["engram_cost"]["high"]
+        assert setting["arms"]["C3"]["offload_penalty"]["shown"]
+    refused = [setting["why"] for setting in report["settings"] if setting["attention"] == "fa2_sdpa"]
+    assert len(refused) == 2
+    assert all("attention=fa2_sdpa cannot run here: it runs on cuda" in why for why in refused)
+
+
+def test_the_report_says_what_it_ran_on_and_that_it_was_no_gpu(report: dict[str, Any]) -> None:
+    assert report["hardware"]["gpu"] is None
+    assert report["hardware"]["why"] == "measured on a CPU: nothing here speaks of a GPU"
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["command"].startswith("python -m benchmarks.gpu")
+    assert report["table"]["bytes"] == report["table"]["rows"] * 8 * 4
+
+
+def test_a_setting_that_gets_no_time_says_so(tmp_path: Path) -> None:
+    assert main([*TINY, "--minutes", "0", "--arms", "A", "B", "--out", str(tmp_path / "out.json")]) == 0
+    settings = json.loads((tmp_path / "out.json").read_text())["settings"]
+    assert {setting["why"] for setting in settings} == {"no time was left for it: give --minutes more"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that must be missing")
+def test_a_gpu_that_is_not_there_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "--device cuda: this torch sees no GPU; type --device cpu" in capsys.readouterr().err
+
+
+def test_it_needs_nothing_but_torch_and_numpy() -> None:
+    """Imported where every other installed package is hidden, as on a machine that has these two alone."""
+    code = (
+        "import sys\n"
+        "allowed = {'torch', 'numpy'}\n"
+        "before = set(sys.modules)\n"
+        "import torch, torch.profiler, torch.nn.attention, numpy.random\n"
+        "brought = {name.partition('.')[0] for name in sys.modules}\n"
+        "import benchmarks.gpu.__main__\n"
+        "ours = {'benchmarks', 'adapters', 'memory_bench'}\n"
+        "new = {name.partition('.')[0] for name in sys.modules} - brought - ours - set(sys.stdlib_module_names)\n"
+        "print(sorted(new))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ratios_are_paired_and_a_penalty_within_the_noise_is_never_zero() -> None:
+    slow, quick = [2.0, 4.0, 6.0, 8.0, 10.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert ratio(slow, quick) == Ratio(2.0, 2.0, 2.0)
+    lost = penalty(slow, quick)
+    assert lost is not None
+    assert lost.median == pytest.approx(0.5)
+    assert shown(lost, Ratio(1.0, 0.99, 1.01)) == "50.0% [50.0%, 50.0%]"
+    assert shown(Ratio(0.002, -0.001, 0.004), Ratio(1.0, 0.99, 1.02)) == "< 2.0%"
+    assert ratio(slow[:4], quick[:4]) is None  # too few rounds for an interval
+
+
+def test_zipf_repeats_its_tokens_and_uniform_does_not() -> None:
+    kinds = [drawn_tokens(Setting(4, 500, ids, "off_math"), 32768) for ids in ("zipf", "uniform")]
+    distinct = [len(set(tokens.ravel().tolist())) for tokens in kinds]
+    assert distinct[0] < 0.7 * distinct[1]
+    assert all(tokens.min() >= 0 and tokens.max() < 32768 for tokens in kinds)
