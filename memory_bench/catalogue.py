@@ -66,6 +66,12 @@ def ceilings(task: str) -> dict[str, str]:
     return _claimed(task, "ceilings")
 
 
+def private(task: str) -> str | None:
+    """Return why the records of a task are not to be published (`claims: {private:`); None where nothing says so."""
+    reason: str | None = _said("task", task).get("claims", {}).get("private")
+    return reason
+
+
 def show(console: Console) -> None:
     """Print what `python -m memory_bench list` says: a line a choice, then versions and devices."""
     for group in GROUPS:

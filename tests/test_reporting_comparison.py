@@ -288,6 +288,11 @@ def test_tables_of_one_task_are_told_apart_by_what_differs() -> None:
     assert titles(table.config for table in found) == ["t, length 1024", "t, length 2048", "u"]
 
 
+def test_an_option_that_alone_tells_tables_apart_stands_for_those_that_follow_from_it() -> None:
+    sets = [measured("a", STRONG, options={"set": name, "kinds": [name], "x": 1}) for name in ("real", "made")]
+    assert titles(table.config for table in tables(sets)) == ["t, set real", "t, set made"]
+
+
 def test_engines_are_named_with_their_versions() -> None:
     engine = replace(measured("a", STRONG), versions={"an-engine": "1.2"})
     page = markdown.render(both(engine, measured("b", NOTHING), *CONTROLS), experiment="x")

@@ -2,6 +2,7 @@
 
 python -m memory_bench report +experiment=NAME                    print the tables of the finished cells
 python -m memory_bench report +experiment=NAME --publish          and keep report, figures and records in the repository
+                                                                  (no records of a task that claims to be private)
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
 python -m memory_bench report +experiment=NAME --by=TAG           print them by a tag of the questions: depth, kind, ...
                      both flags: keep report and figures anew, from the kept records (after a change of their layout)
@@ -11,8 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from memory_bench import catalogue
 from memory_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from memory_bench.reporting.cells import Measured
 
 PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
@@ -44,15 +50,29 @@ def main(argv: list[str]) -> int:
     told = [one for one in overrides if "--publish" not in flags or not one.startswith("results=")]
     report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
+        private = _private(found)
         REPORTS.mkdir(exist_ok=True)
         if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
             plots.draw(tables, REPORTS / experiment)
-        if not again:
+        if not (again or private):
             cells.save(found, PUBLISHED, experiment)
         (REPORTS / f"{experiment}.md").write_text(report, encoding="utf-8")
         _show_in(Path("README.md"), experiment, report)
     print(report, end="")
     return DONE
+
+
+def _private(found: Sequence[Measured]) -> bool:
+    """Whether the records stay where they are. Raises BadInput where those of some cells do, and others need them."""
+    reasons = {task: catalogue.private(task) for task in {cell.choice("task") for cell in found}}
+    secret = {task: reason for task, reason in reasons.items() if reason is not None}
+    if secret and len(secret) < len(reasons):
+        task, reason = next(iter(secret.items()))
+        raise BadInput(
+            f"the records of {task} are not to be published ({reason}): give it an experiment of its own, of which the "
+            "page alone is published"
+        )
+    return bool(secret)
 
 
 def insert(text: str, experiment: str, report: str) -> str:

@@ -30,7 +30,12 @@ RETRIEVAL = {
     "ghosts": ("ghosts", ""),
     **{f"evidence@{budget}": (f"evidence_{budget}", "") for budget in RETRIEVAL_BUDGETS},
     "area": ("area", ""),
+    "recall@10": ("recall@10", ""),
+    "nDCG@10": ("ndcg@10", ""),
+    "MRR": ("mrr", ""),
+    "dangling ids": ("dangling", ""),
 }
+SOMETIMES = ("recall@10", "nDCG@10", "MRR", "dangling ids")  # columns that stand where a row has a figure for them
 COSTS = {
     "context used, tokens": ("context_tokens", "count"),
     "write, s an episode": ("write_seconds", "s"),
@@ -41,6 +46,12 @@ COSTS = {
     "a question in all, ms": ("question_seconds", "ms"),
     "size, bytes": ("size_bytes", "count"),
 }
+
+CARRIED = {
+    "prompts, tokens an episode": ("prompt_tokens", "count"),
+    "repeated, tokens an episode": ("repeated_tokens", "count"),
+    "cached, tokens an episode": ("cached_tokens", "count"),
+}  # beside COSTS, where texts have ids that a conversation carries along
 
 NO_PART = "no part of this experiment"
 
@@ -55,8 +66,8 @@ class Page:
 
     @property
     def names(self) -> list[str]:
-        """Return the memories and controls that have a row of their own, controls last."""
-        rows = [row for table in self.tables for row in table.answers]
+        """Return the memories and controls that have a row of their own among the answers, controls last."""
+        rows = [row for table in self.tables if table.answered for row in table.answers]
         return list(dict.fromkeys(row.name for row in sorted(rows, key=lambda row: row.control)))
 
     @property
@@ -80,7 +91,7 @@ class Page:
                 *(title, table.questions, table.episodes, table.findable),
                 *([table.event, table.reworded] if _is_worded(table) else ["not told apart"] * 2),
                 table.questions - table.findable,
-                "completing" if table.chance is None else f"choosing, chance {table.chance:.2f}",
+                _answered_by(table),
             ]
             for title, table in self.sections()
         ]
@@ -89,6 +100,20 @@ class Page:
     def sections(self) -> Iterator[tuple[str, Table]]:
         """Yield the tables in which anything was measured, with their titles."""
         yield from ((title, table) for title, table in zip(self.titles, self.tables, strict=True) if table.questions)
+
+    def answered(self) -> list[tuple[str, Table]]:
+        """Return the sections in which anything was answered."""
+        return [(title, table) for title, table in self.sections() if table.answered]
+
+    @property
+    def controls(self) -> list[str]:
+        """Return the controls, as they are called."""
+        return list(dict.fromkeys(row.name for table in self.tables for row in table.rows if row.control))
+
+    @property
+    def private(self) -> dict[str, str]:
+        """Return task -> why its records are not published."""
+        return {str(t.config["choices"]["task"]): t.private for t in self.tables if t.private is not None}
 
     def headline(self) -> str:
         """Return memories by tasks: the mean over the hard kinds, the best in bold, its ties called so."""
@@ -100,14 +125,14 @@ class Page:
 
     @property
     def has_headline(self) -> bool:
-        return any(table.hard for table in self.tables)
+        return any(table.hard for _, table in self.answered())
 
     def hard(self) -> list[str]:
         """Return what the headline of each task is the mean of, and what stands apart from it."""
         return [
             f"{title}: {', '.join(table.hard)}"
             + "".join(f"; {kind} stands apart ({what})" for kind, what in table.apart.items())
-            for title, table in self.sections()
+            for title, table in self.answered()
             if table.hard
         ]
 
@@ -137,22 +162,33 @@ class Page:
         return self._by_kind(table, table.answers, place=0)
 
     def retrieval(self, table: Table) -> str:
-        return self._figures(_bringing(table), RETRIEVAL)
+        return self._figures(_bringing(table), {name: key for name, key in RETRIEVAL.items() if _stands(table, name)})
 
     def retrieval_by_kind(self, table: Table) -> str:
         return self._by_kind(table, _bringing(table), place=1)
+
+    def ranked_by_kind(self, table: Table) -> dict[str, str]:
+        """Return measure -> memories by kinds, of how early evidence was ranked; nothing where answers stand."""
+        rows = [row for row in _bringing(table) if row.ranked]
+        heads = ["memory", *(["hard kinds"] if table.hard else [])]
+        heads += [f"{kind} ({count})" for kind, count in table.kinds.items()]
+        return {
+            name: grid(heads, [[named(row), *map(self.notes.show, row.ranked[name].values())] for row in rows])
+            for name in (rows[0].ranked if rows else ())
+        }
 
     def silent(self, table: Table) -> list[str]:
         """Return what was measured and has no retrieval figures."""
         return [named(row) for row in table.answers if row.reason is None and not row.brings]
 
     def costs(self, table: Table) -> str:
+        wanted = COSTS | (CARRIED if is_carried(table) else {})
         rows = [
-            [alone(row), row.budget_tokens or "window", *self._shown(row, COSTS)]
+            [alone(row), row.budget_tokens or "window", *self._shown(row, wanted)]
             for row in table.rows
             if row.reason is None
         ]
-        return grid(["memory", "budget, tokens", *COSTS], rows)
+        return grid(["memory", "budget, tokens", *wanted], rows)
 
     def asked(self, table: Table) -> str:
         """Return how many questions share what was spent on an episode."""
@@ -177,10 +213,11 @@ class Page:
 
     def _matrix(self, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
         """Return memories by tasks; `chosen` takes from a row its figure, its distance from the best, and the best."""
-        rows = [
-            [self._name_of(name), *(self._cell(table, name, chosen) for table in self.tables)] for name in self.names
-        ]
-        return grid(["memory", *self.titles], rows)
+        pairs = zip(self.titles, self.tables, strict=True)
+        silent = [table for _, table in self.sections() if not table.answered]
+        titles, tables = zip(*((title, table) for title, table in pairs if table not in silent), strict=True)
+        rows = [[self._name_of(name), *(self._cell(table, name, chosen) for table in tables)] for name in self.names]
+        return grid(["memory", *titles], rows)
 
     def _cell(self, table: Table, name: str, chosen: Callable[[Table, Row], tuple[Figure, Figure, str | None]]) -> str:
         row = next((row for row in table.answers if row.name == name), None)
@@ -264,7 +301,10 @@ def _effective(scores: Mapping[int, Figure], wanted: int) -> Figure:
 
 
 def titles(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what tells tables apart, given the options of each: the task, and where those of one task differ."""
+    """Return what tells tables apart, given the options of each: the task, and where those of one task differ.
+
+    That is the first option which alone tells them apart, or else all that do.
+    """
     options = [_flat({key: value for key, value in config.items() if key not in MOVES}) for config in configs]
     return [", ".join([own["choices.task"], *_apart(own, options)]) for own in options]
 
@@ -272,6 +312,8 @@ def titles(configs: Iterable[Mapping[str, Any]]) -> list[str]:
 def _apart(own: Mapping[str, Any], options: Sequence[Mapping[str, Any]]) -> list[str]:
     same_task = [other for other in options if other["choices.task"] == own["choices.task"]]
     keys = [key for key in own if key.rpartition(".")[2] not in MOVES and len({str(o.get(key)) for o in same_task}) > 1]
+    # what follows from another option (the kinds of a set) need not be said
+    keys = next(([key] for key in keys if len({str(o.get(key)) for o in same_task}) == len(same_task)), keys)
     return [f"{key.rpartition('.')[2]} {own[key]}" for key in keys]
 
 
@@ -289,6 +331,22 @@ def _left_out(table: Table) -> set[str]:
     if all(isinstance(row.figures["begins"], Null) for row in measured):
         empty.add("begins with the value")
     return empty if table.questions > table.findable else empty | {"nothing to find"}
+
+
+def is_carried(table: Table) -> bool:
+    """Whether the conversation of a task is carried along, with ids in its texts that can lose what defines them."""
+    return any(not isinstance(row.figures["dangling"], Null) for row in table.rows)
+
+
+def _stands(table: Table, column: str) -> bool:
+    figures = (row.figures[RETRIEVAL[column][0]] for row in _bringing(table))
+    return column not in SOMETIMES or any(not isinstance(figure, Null) for figure in figures)
+
+
+def _answered_by(table: Table) -> str:
+    if not table.answered:
+        return "nobody: retrieval alone"
+    return "completing" if table.chance is None else f"choosing, chance {table.chance:.2f}"
 
 
 def _is_worded(table: Table) -> bool:

@@ -16,12 +16,18 @@ SOURCES = {
     "generate_seconds": "costs.generate_seconds",
     "size_bytes": "episode.size_bytes",
 }
-FIGURES = (*SOURCES, "question_seconds")
+IN_ALL = {  # of an episode: what a conversation that is carried along costs
+    "prompt_tokens": "costs.prompt_tokens",
+    "repeated_tokens": "costs.repeated_tokens",
+    "cached_tokens": "costs.cached_tokens",
+}
+FIGURES = (*SOURCES, *IN_ALL, "question_seconds")
 NOT_MEASURED = {
     "episode.write_seconds": "nothing is written",
     "episode.size_bytes": "nothing is written",
     "costs.read_seconds": "the memory is not asked",
 }
+NOT_IN_ALL = {"costs.cached_tokens": "the reader has no prefix cache"}
 NOT_EMBEDDED = dict.fromkeys(("episode.embed_seconds", "costs.embed_seconds"), "it uses no embedder")
 
 
@@ -34,6 +40,11 @@ def figures(cell: Measured) -> dict[str, Figure]:
         name: median(episodes if column.startswith("episode.") else cell.questions, column, missing)
         for name, column in SOURCES.items()
     }
+    for name, column in IN_ALL.items():
+        sums = (
+            cell.questions.groupby("episode")[[column]].sum(min_count=1) if column in cell.questions else episodes[[]]
+        )
+        found[name] = median(sums, column, NOT_IN_ALL)
     return {**found, "question_seconds": _altogether(cell.questions, embeds=embeds)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.comparison import Page
+from memory_bench.reporting.comparison import Page, is_carried
 from memory_bench.reporting.numbers import Notes, alone, named
 from memory_bench.reporting.plots import drawn
 from memory_bench.reporting.table import Table, tables
@@ -18,11 +18,13 @@ from memory_bench.reporting.table import Table, tables
 def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[str] = ()) -> str:
     """Return the report of an experiment, with these overrides: what was right, and what it cost.
 
-    Where all cells share their questions that is one table and its costs; else tasks stand side by side first.
+    Where all cells share their questions that is one table and its costs; else tasks stand side by side first, and so
+    does a task that nobody answers, or whose conversation is carried along: there is more to say of it.
     """
     found = tables(cells)
     typed = " ".join([f"+experiment={experiment}", *overrides])
-    return (_single if len(found) == 1 else _several)(cells, found, experiment=experiment, typed=typed)
+    plain = len(found) == 1 and found[0].answered and not is_carried(found[0])
+    return (_single if plain else _several)(cells, found, experiment=experiment, typed=typed)
 
 
 def _single(cells: Sequence[Measured], found: Sequence[Table], **given: str) -> str:

@@ -5,23 +5,30 @@ No model takes part in these figures, and they never stand in one column with an
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import pandas as pd
 
 from memory_bench.curves import budget_area
 from memory_bench.metrics import RETRIEVAL_BUDGETS
-from memory_bench.reporting.figures import NO_PASSAGE, Figure, Null, findable, interval
+from memory_bench.reporting.cells import Measured
+from memory_bench.reporting.figures import NO_PASSAGE, Figure, Null, findable, interval, macro, of_kinds, tagged
 from memory_bench.statistics import Interval
 
+RANKED = ("recall@10", "ndcg@10", "mrr")
 SCORES = {
     "hit": "hit@1",
     "stale": "stale@1",
     "ghosts": "forgotten_in_context",
+    "dangling": "dangling_in_context",
+    **{name: name for name in RANKED},
     **{f"evidence_{budget}": f"evidence@{budget}" for budget in RETRIEVAL_BUDGETS},
 }
 AREA = "area"
 FIGURES = (*SCORES, AREA)
 ASKED_OF = {"stale": "stale", "ghosts": "forgotten"}  # only questions that name such events; the others, where to find
-NOTHING = {"stale": "the task replaces nothing", "ghosts": "the task forgets nothing"}
+NO_IDS = "the texts of the task hold no ids"
+NOTHING = {"stale": "the task replaces nothing", "ghosts": "the task forgets nothing", "dangling": NO_IDS}
 
 
 def figures(questions: pd.DataFrame) -> dict[str, Figure]:
@@ -45,7 +52,26 @@ def _figure(questions: pd.DataFrame, name: str) -> Figure:
     column = f"scores.{SCORES[name]}"
     if column not in questions:
         return Null(NOTHING.get(name, "not judged when this was measured: run the experiment again"))
+    if name == "dangling":
+        having = questions[questions[column].notna()]
+        return interval(having, column) if len(having) else Null(NOTHING[name])
     if name not in ASKED_OF:
         return interval(findable(questions), column)
     judged = questions[questions[ASKED_OF[name]].map(len) > 0]
     return interval(judged, column) if len(judged) else Null(NOTHING[name])
+
+
+def by_kind(cell: Measured, kinds: Iterable[str], hard: Collection[str]) -> dict[str, dict[str, Figure]]:
+    """Return how early evidence was ranked, measure -> kind -> figure; "" is the mean over the hard kinds."""
+    if cell.reason is not None or not cell.questions["offered"].any():
+        return {}
+    asked = findable(cell.questions)
+    columns = {name: f"scores.{name}" for name in RANKED}
+    return {
+        name: {
+            **({"": macro(of_kinds(cell.questions, hard), column)} if hard else {}),
+            **{kind: interval(tagged(asked, "kind", kind), column) for kind in kinds},
+        }
+        for name, column in columns.items()
+        if column in cell.questions
+    }

@@ -14,7 +14,7 @@ from memory_bench import catalogue
 from memory_bench.errors import BadInput
 from memory_bench.reporting import answers, contrasts, costs, retrieval
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import KIND, Figure, Null, absent, findable, worded
+from memory_bench.reporting.figures import KIND, SCORE, Figure, Null, absent, findable, worded
 from memory_bench.statistics import holm
 
 FIGURES = (*answers.FIGURES, *contrasts.FIGURES, *costs.FIGURES, *retrieval.FIGURES)
@@ -29,10 +29,11 @@ class Row:
     `kinds` are score and evidence of each kind of question, `headline` both as the mean over the hard kinds, and
     `headline_against` how far its score is from the best. `apart` are the scores of what stands apart from it, and
     `nothing` those of each kind that has nothing to find. `depths` are the mean score of each depth at which evidence
-    stood (where the task tags it, and all were answered); `brings` says whether it ever returned a passage, and
-    `reason` why it was not measured. `twins` (name -> text) returned the same passages to every question of the report
-    and were answered the same: answers and evidence cannot tell them from this row. A twin's own row says whose it is
-    in `twin_of`, and has costs of its own.
+    stood (where the task tags it, and all were answered). Where nobody answers there is room for `ranked`: measure ->
+    kind -> how early evidence was ranked, "" for the mean over the hard kinds. `brings` says whether it ever returned
+    a passage, and `reason` why it was not measured. `twins` (name -> text) returned the same passages to every question
+    of the report and were answered the same: answers and evidence cannot tell them from this row. A twin's own row says
+    whose it is in `twin_of`, and has costs of its own.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     apart: Mapping[str, Figure] = field(default_factory=dict)
     nothing: Mapping[str, Figure] = field(default_factory=dict)
     depths: Mapping[str, float] = field(default_factory=dict)
+    ranked: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     brings: bool = False
     reason: str | None = None
     twin_of: str | None = None
@@ -60,8 +62,10 @@ class Table:
     `kinds` counts them by kind; `hard` are those that the headline is the mean of, `apart` (kind -> what it is) those
     that the task keeps out of it, and `nothing` counts the kinds that have nothing to find. `chance` is the share that
     guessing gets where answers are chosen, else None; `ceilings` (what a predictor sees -> kind -> share, "" for all)
-    what the best predictor gets that sees no more than that. `best` is the memory with the highest score among those
-    that bring passages within the budget, and `best_headline` the one with the highest mean over the hard kinds.
+    what the best predictor gets that sees no more than that. `answered` says whether any question was, and `private`
+    why the records of the task are not to be published, None where they are. `best` is the memory with the highest
+    score among those that bring passages within the budget, and `best_headline` the one with the highest mean over the
+    hard kinds.
     """
 
     config: Mapping[str, Any]
@@ -76,6 +80,8 @@ class Table:
     nothing: Mapping[str, int]
     chance: float | None
     ceilings: Mapping[str, Mapping[str, float]]
+    answered: bool
+    private: str | None
     episodes: int
     best: str | None
     best_headline: str | None
@@ -146,6 +152,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
     ceilings = catalogue.ceilings(cells[0].choice("task"))
     hard = [kind for kind in kinds if kind not in apart]
     controls = {cell.choice("control"): cell for cell in measured}
+    answered = any(SCORE in cell.questions and cell.questions[SCORE].notna().any() for cell in measured)
     best, best_headline = contrasts.best_external(measured), contrasts.best_headline(measured, hard)
     rows = tuple(
         replace(
@@ -157,6 +164,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
             apart=answers.by_apart(cell, apart),
             nothing=answers.by_nothing(cell, nothing),
             depths=answers.by_depth(cell),
+            ranked={} if answered else retrieval.by_kind(cell, kinds, hard),
         )
         for cell, head in zip(cells, heads(cells, twins), strict=True)
     )
@@ -173,6 +181,8 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
         nothing=nothing,
         chance=answers.chance(asked),
         ceilings={sees: found for tag, sees in ceilings.items() if (found := answers.ceiling(asked, tag))},
+        answered=answered,
+        private=catalogue.private(cells[0].choice("task")),
         episodes=first["episode"].nunique(),
         best=best.name if best is not None else None,
         best_headline=best_headline.name if best_headline is not None else None,
