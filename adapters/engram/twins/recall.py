@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
 from adapters.engram.twins.names import Names, order, order_digest
 from adapters.engram.twins.train import NOTHING, quick
 from adapters.engram.twins.twin import Twin
+
+Changed = Callable[[dict[int, Tensor]], Mapping[int, Tensor]]
 
 AT_ONCE = 1024
 """So many names go through the network together when it is asked."""
@@ -43,13 +47,16 @@ def accuracy(twin: Twin, tokens_NT: Tensor, targets_N: Tensor) -> float:
 
 
 @torch.no_grad()
-def lens(twin: Twin, tokens_NT: Tensor, targets_N: Tensor) -> list[float]:
-    """Return that share for the read-out after each block: how early in the network the value stands there."""
+def lens(twin: Twin, tokens_NT: Tensor, targets_N: Tensor, changed: Changed | None = None) -> list[float]:
+    """Return that share for the read-out after each block: how early in the network the value stands there.
+
+    `changed` gets layer -> embeddings_BTE of the table and returns what enters in their place."""
     right = torch.zeros(twin.size.layers)
     for start in range(0, len(targets_N), AT_ONCE):
-        targets_B = targets_N[start : start + AT_ONCE]
+        tokens_BT, targets_B = tokens_NT[start : start + AT_ONCE], targets_N[start : start + AT_ONCE]
         with quick(tokens_NT.device):
-            states = twin(tokens_NT[start : start + AT_ONCE])[1:]
+            embeddings = None if changed is None else changed(twin.embeddings(tokens_BT))
+            states = twin(tokens_BT, embeddings)[1:]
             found = [twin.logits(hidden_BTD[:, -1]).argmax(-1) for hidden_BTD in states]
         right += torch.tensor([float((found_B == targets_B).sum()) for found_B in found])
-    return (right / len(targets_N)).tolist()
+    return [float(share) for share in right / len(targets_N)]
