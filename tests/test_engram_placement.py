@@ -65,6 +65,7 @@ PLACEMENTS: dict[str, Callable[[Path], Placement]] = {
     "on the device": lambda _: OnDemand(table()),
     "pageable and synchronous": lambda _: OnDemand(table(), gather_and_copy(CPU)),
     "gathered by one thread": lambda _: Staged(HostRows(table()), CPU, threads=1),
+    "gathered as asked for": lambda _: Staged(HostRows(table()), CPU, threads=3, distinct=False),
     "gathered by three threads": lambda _: Staged(HostRows(table()), CPU, threads=3),
     "memory-mapped": lambda folder: Staged(TableFile(folder), CPU, threads=2),
     "read from the file": lambda folder: Staged(TableFile(folder, how="pread"), CPU, threads=2),
@@ -130,8 +131,9 @@ def test_a_layer_waits_for_a_slow_source_and_the_next_forward_may_be_fetched_mea
     staged.close()
 
 
-def test_what_a_layer_took_does_not_change_when_its_buffer_is_used_again() -> None:
-    staged = Staged(HostRows(table()), CPU, threads=1)
+@pytest.mark.parametrize("distinct", [True, False])
+def test_what_a_layer_took_does_not_change_when_its_buffer_is_used_again(distinct: bool) -> None:
+    staged = Staged(HostRows(table()), CPU, threads=1, distinct=distinct)
     first = asked(2, 50, 4, seed=0)
     taken = staged(first)
     kept = {layer: taken[layer] for layer in first}

@@ -106,6 +106,13 @@ def test_a_file_that_shrinks_while_it_is_read_is_found(folder: Path) -> None:
     opened.close()
 
 
+def test_rows_in_no_order_are_a_bug(folder: Path) -> None:
+    opened = TableFile(folder)
+    with pytest.raises(ValueError, match="read in ascending order"):
+        opened.read(0, np.array([7, 3]), np.zeros(2, np.dtype((np.void, 64))))
+    opened.close()
+
+
 def test_a_way_of_reading_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(BadInput, match="read by map or by pread, got 'mmap'"):
         TableFile(folder, how="mmap")

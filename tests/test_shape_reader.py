@@ -74,10 +74,10 @@ def test_every_place_of_the_table_gives_the_same_text_and_another_than_none(tmp_
     folder = f"reader.engram.folder={tmp_path / 'table'}"
     answers = {
         arm: made(f"reader.engram.arm={arm}", folder).generate(["The code of gate 17 is 4411"])[0].logprob
-        for arm in ("A", "B", "C3", "C4", "D")
+        for arm in ("A", "B", "C3", "C3u", "C4", "D")
     }
     assert answers["A"] != answers["B"]
-    assert answers["B"] == answers["C3"] == answers["C4"] == answers["D"]
+    assert answers["B"] == answers["C3"] == answers["C3u"] == answers["C4"] == answers["D"]
 
 
 @pytest.mark.parametrize("arm", ["C1", "C2"])
@@ -89,7 +89,7 @@ def test_an_arm_that_needs_a_gpu_says_so(arm: str) -> None:
 @pytest.mark.parametrize(
     ("option", "line"),
     [
-        ("reader.engram.arm=E", "reader.engram.arm=E: expected one of A, B, C1, C2, C3, C4, D"),
+        ("reader.engram.arm=E", "reader.engram.arm=E: expected one of A, B, C1, C2, C3, C3u, C4, D"),
         ("reader.engram.arm=D", "arm D reads its table from a folder: type reader.engram.folder=PATH"),
         (
             "reader.dtype=bfloat16",

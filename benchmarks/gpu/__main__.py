@@ -111,7 +111,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, help="the JSON; default: results/published/engram_offload_HARDWARE.json")
     add("--arms", nargs="+", choices=ARMS, default=[arm for arm in ARMS if arm != "D"])
     add("--batches", nargs="+", type=int, default=[1, 32, 512])
-    add("--prompts", nargs="+", type=int, default=[64, 1024])
+    add("--prompts", nargs="+", type=int, default=[64, 512])
     add("--ids", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"])
     add("--attention", nargs="+", default=["fa2_sdpa", "off_math"])
     add("--dtype", choices=sorted(DTYPES), help="default: bfloat16 on a GPU, float32 on a CPU")

@@ -4,9 +4,10 @@
     B    the table on the device                        C  - B is what it costs to have the table elsewhere
     C1   page-locked host memory, read in place by the GPU when a layer comes to it
     C2   the same, for all layers before the first block, on a stream beside it
-    C3   host memory, distinct rows gathered by the CPU before the first block, staged, copied
+    C3   host memory, gathered by the CPU before the first block, staged, copied
+    C3u  the same, each distinct row of a batch once
     C4   host memory, gathered and copied while the layer stands still (the control)
-    D    as C3, from a memory-mapped file
+    D    as C3u, from a memory-mapped file
 
 Imports torch and NumPy alone, so that a bare machine with a GPU can use it.
 """
@@ -29,7 +30,7 @@ from memory_bench.ngrams import no_compression
 from memory_bench.readers.model import Slot
 from memory_bench.readers.room import check_memory
 
-ARMS = ("A", "B", "C1", "C2", "C3", "C4", "D")
+ARMS = ("A", "B", "C1", "C2", "C3", "C3u", "C4", "D")
 CHUNK_ROWS = 1 << 20
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -110,7 +111,8 @@ def placed(arm: str, table: Mapping[int, Tensor], device: torch.device, *, threa
     makers: dict[str, Callable[[], Placement]] = {
         "C1": lambda: OnDemand(table, gather_in_place(device)),
         "C2": lambda: SideStream(table, gather_in_place(device), device),
-        "C3": lambda: Staged(HostRows(table), device, threads=threads),
+        "C3": lambda: Staged(HostRows(table), device, threads=threads, distinct=False),
+        "C3u": lambda: Staged(HostRows(table), device, threads=threads),
         "C4": lambda: OnDemand(table, gather_and_copy(device)),
     }
     return makers[arm]()

@@ -174,6 +174,8 @@ class TableFile:
         """
         if not len(rows_U):
             return
+        if (rows_U[1:] < rows_U[:-1]).any():
+            raise ValueError("rows of a file are read in ascending order")
         low, high, count = int(rows_U[0]), int(rows_U[-1]), self.header.rows(layer)
         if low < 0 or high >= count:
             raise IndexError(f"rows of layer {layer} lie in [0, {count}), got {low if low < 0 else high}")

@@ -2,7 +2,7 @@
 
     OnDemand      a layer gathers its rows when it comes to them: from its own device, or across the bus
     SideStream    the GPU gathers the rows of all layers in page-locked memory of the host, beside the first blocks
-    Staged        threads gather the distinct rows of all layers, from memory or from a file, and they are copied
+    Staged        threads gather the rows of all layers, from memory or from a file, and they are copied
 
 A placement is a table like any other (see `adapters/engram/module.py`): it is called once a forward, before the first
 block, with the rows of all layers, and each layer then waits for its own. Gradients do not reach the rows.
@@ -58,7 +58,7 @@ class Source(Protocol):
     stride_bytes: int
 
     def read(self, layer: int, rows_U: NDArray[np.int64], out_U: NDArray[np.void]) -> None:
-        """Copy the rows, which are sorted, into items of a stride. Raises IndexError beyond the table."""
+        """Copy the rows into items of a stride. Raises IndexError beyond the table."""
         ...
 
     def size_bytes(self) -> int: ...
@@ -116,6 +116,7 @@ class SideStream(OnDemand):
 
     def _ticket(self, layer: int, rows_BTH: Tensor) -> Ticket:
         issued = time.perf_counter()
+        rows_BTH = rows_BTH.to(self._device, non_blocking=True)
         self._stream.wait_stream(torch.cuda.current_stream(self._device))  # the row numbers are made there
         with torch.cuda.stream(self._stream):
             found = self._gather(self._table[layer], rows_BTH).flatten(-2)
@@ -144,8 +145,9 @@ class HostRows:
         self._items = {layer: rows.view(torch.uint8).numpy().view(item)[:, 0] for layer, rows in table.items()}
 
     def read(self, layer: int, rows_U: NDArray[np.int64], out_U: NDArray[np.void]) -> None:
-        if len(rows_U) and (rows_U[0] < 0 or rows_U[-1] >= len(self._items[layer])):
-            raise IndexError(f"rows of layer {layer} lie in [0, {len(self._items[layer])}), got {rows_U[[0, -1]]}")
+        low, high, count = rows_U.min(initial=0), rows_U.max(initial=0), len(self._items[layer])
+        if low < 0 or high >= count:
+            raise IndexError(f"rows of layer {layer} lie in [0, {count}), got {low if low < 0 else high}")
         np.take(self._items[layer], rows_U, out=out_U, mode="clip")
 
     def size_bytes(self) -> int:
@@ -156,22 +158,27 @@ class HostRows:
 
 @dataclass
 class OnTheWay:
-    """The distinct rows of one layer on their way: in a buffer, or (on a GPU) being copied out of it."""
+    """The rows of one layer on their way: in a buffer, or (on a GPU) being copied out of it.
 
-    inverse_BTH: Tensor
-    rows_UC: Tensor
+    `inverse_BTH` says which of the distinct rows stands where; None: they are all there, in the order asked for.
+    """
+
+    inverse_BTH: Tensor | None
+    rows_US: Tensor
     buffer: Buffer | None
     copied: torch.cuda.Event | None
 
 
 class Staged:
-    """Rows that threads gather from a source before the first block: each distinct row of a batch once, into a buffer
-    that belongs to this fetch alone; on a GPU they are copied from there on a stream of their own.
+    """Rows that threads gather from a source before the first block, into a buffer that belongs to this fetch alone; on
+    a GPU they are copied from there on a stream of their own.
 
-    `threads` read one layer's rows together. The next forward may be prefetched while this one is under way.
+    `distinct`: each row of a batch is read once, however often it is asked for. To tell rows apart takes longer than to
+    read them from memory where few repeat. `threads` read one layer's rows together. The next forward may be prefetched
+    while this one is under way.
     """
 
-    def __init__(self, source: Source, device: torch.device, *, threads: int) -> None:
+    def __init__(self, source: Source, device: torch.device, *, threads: int, distinct: bool = True) -> None:
         if threads < 1:
             raise BadInput(f"threads={threads}: expected a whole number >= 1, such as 2")
         self.statistics = Statistics()
@@ -179,6 +186,7 @@ class Staged:
         self._source = source
         self._device = device
         self._threads = threads
+        self._distinct = distinct
         on_gpu = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
         # two pools: a job that waited for its own pool could wait for ever
@@ -192,25 +200,27 @@ class Staged:
     def _ticket(self, layer: int, rows_BTH: Tensor) -> Ticket:
         job: Future[OnTheWay]
         ticket = Ticket(
-            lambda: self._wait(job), lambda: self._take(job), rows_BTH.numel(), None, 0, time.perf_counter()
+            lambda: self._wait(job),
+            lambda: self._take(job, rows_BTH.shape),
+            rows_BTH.numel(),
+            None,
+            0,
+            time.perf_counter(),
         )
         job = self._jobs.submit(self._stage, layer, rows_BTH.cpu().numpy(), ticket)
         return ticket
 
     @torch.inference_mode()
     def _stage(self, layer: int, rows_BTH: NDArray[np.int64], ticket: Ticket) -> OnTheWay:
-        rows_U, inverse = np.unique(rows_BTH, return_inverse=True)
+        rows_U, inverse = np.unique(rows_BTH, return_inverse=True) if self._distinct else (rows_BTH.ravel(), None)
         buffer = self.staging.lend(len(rows_U))
         self._read(layer, rows_U, buffer.items(len(rows_U)))
-        staged = OnTheWay(
-            torch.from_numpy(inverse.reshape(rows_BTH.shape)),
-            buffer.rows(len(rows_U), self._source.dtype, self._source.row_width),
-            buffer,
-            None,
-        )
+        inverse_BTH = None if inverse is None else torch.from_numpy(inverse.reshape(rows_BTH.shape))
+        staged = OnTheWay(inverse_BTH, buffer.bytes_US[: len(rows_U)], buffer, None)
         if self._stream is not None:
             staged = self._copied(staged)
-        ticket.rows_unique, ticket.size_bytes = len(rows_U), len(rows_U) * self._source.stride_bytes
+        ticket.rows_unique = len(rows_U) if self._distinct else None
+        ticket.size_bytes = len(rows_U) * self._source.stride_bytes
         ticket.finished = time.perf_counter()
         return staged
 
@@ -230,24 +240,34 @@ class Staged:
     def _copied(self, staged: OnTheWay) -> OnTheWay:
         assert self._stream is not None
         assert staged.buffer is not None
+        inverse_BTH = staged.inverse_BTH
         with torch.cuda.stream(self._stream):
-            rows_UC = staged.rows_UC.to(self._device, non_blocking=True)
-            inverse_BTH = staged.inverse_BTH.pin_memory().to(self._device, non_blocking=True)
+            rows_US = staged.rows_US.to(self._device, non_blocking=True)
+            if inverse_BTH is not None:
+                inverse_BTH = inverse_BTH.pin_memory().to(self._device, non_blocking=True)
             copied = self._stream.record_event()
         staged.buffer.copied = copied
         self.staging.give_back(staged.buffer)  # lent again when the event has happened
-        return OnTheWay(inverse_BTH, rows_UC, None, copied)
+        return OnTheWay(inverse_BTH, rows_US, None, copied)
 
     def _wait(self, job: Future[OnTheWay]) -> None:
         staged = job.result()
         if staged.copied is not None:
-            _wait_on_device(staged.copied, staged.rows_UC, staged.inverse_BTH)
+            _wait_on_device(staged.copied, staged.rows_US)
+            if staged.inverse_BTH is not None:
+                staged.inverse_BTH.record_stream(torch.cuda.current_stream(self._device))
 
-    def _take(self, job: Future[OnTheWay]) -> Tensor:
+    def _take(self, job: Future[OnTheWay], shape: torch.Size) -> Tensor:
         staged = job.result()
-        embeddings_BTE = gather(staged.rows_UC, staged.inverse_BTH).flatten(-2)
-        if staged.buffer is not None:
-            self.staging.give_back(staged.buffer)  # nothing points into it any more
+        rows_UC = staged.rows_US.view(self._source.dtype)[:, : self._source.row_width]
+        if staged.inverse_BTH is not None:
+            rows_BTHC = gather(rows_UC, staged.inverse_BTH)
+        else:
+            rows_BTHC = rows_UC.reshape(*shape, rows_UC.shape[1])
+        if staged.buffer is None:
+            return rows_BTHC.flatten(-2)
+        embeddings_BTE = rows_BTHC.flatten(-2) if staged.inverse_BTH is not None else rows_BTHC.flatten(-2).clone()
+        self.staging.give_back(staged.buffer)  # nothing points into it any more
         return embeddings_BTE
 
     def size_bytes(self) -> int:

@@ -11,9 +11,8 @@ import threading
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-# U rows, S bytes of a stride, C width of a row
+# U rows, S bytes of a stride
 
 
 class Buffer:
@@ -27,10 +26,6 @@ class Buffer:
         """Return the first rows as items of a stride: what a source writes into."""
         raw: NDArray[np.uint8] = self.bytes_US.numpy()[:rows]
         return raw.view(np.dtype((np.void, raw.shape[1])))[:, 0]
-
-    def rows(self, rows: int, dtype: torch.dtype, width: int) -> Tensor:
-        """Return the first rows without their padding: a view [U, C]."""
-        return self.bytes_US[:rows].view(dtype)[:, :width]
 
 
 class Staging:
