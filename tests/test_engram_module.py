@@ -386,6 +386,17 @@ def test_law_12_a_key_against_the_hidden_state_closes_its_gate(gate: str, power:
     torch.testing.assert_close(gate_BT1, torch.full((1, 4, 1), 1 / (1 + math.exp(WIDTH**power))), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("gate", ["signed_sqrt", "plain", "constant", "off"])
+def test_law_12_all_gradients_are_numbers_where_rows_and_scores_are_zero(gate: str) -> None:
+    engram = module(gate=gate, conv="on")
+    table = TrainedTable(engram, lazy=False)
+    added(engram, table, [1, 2, 3], hidden(1, 3)).sum().backward()  # type: ignore[no-untyped-call]
+    assert table.rows_RC["1"].grad is not None
+    assert table.rows_RC["1"].grad.any()
+    gradients = [parameter.grad for part in (engram, table) for parameter in part.parameters()]
+    assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
+
+
 def test_law_12_gates_without_a_score_are_one_learned_number_or_one() -> None:
     assert (module(gate="constant").gates(1, hidden(1, 2), hidden(1, 2)) == 0.5).all()
     assert (module(gate="off").gates(1, hidden(1, 2), hidden(1, 2)) == 1).all()
