@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.config_store import ConfigStore
@@ -108,7 +109,7 @@ def test_what_was_brought_is_judged_where_nobody_answers_and_nobody_is_the_best(
 
 def test_a_conversation_that_is_carried_has_its_tokens_summed_and_its_dangling_ids_counted() -> None:
     """The first of four prompts repeats nothing, and the last one holds an id without its text."""
-    columns = {
+    columns: dict[str, Sequence[Any]] = {
         "costs.prompt_tokens": [10, 20, 30, 40], "costs.repeated_tokens": [0, 5, 5, 10],
         "scores.dangling_in_context": [0.0, 0.0, 0.0, 1.0],
     }  # fmt: skip
