@@ -1,7 +1,7 @@
-"""What the README says is so: its example runs, its commands compose, its tree is the tree.
+"""What the README says is so: its example runs, its commands compose, its figures are those that were measured.
 
-`python -m tests.test_readme` writes the tree anew, from the first lines of the modules' docstrings, and the readers'
-figures, from the files that lie beside their weights.
+`python -m tests.test_readme` writes anew the readers' figures, from the files that lie beside their weights, and the
+list of modules (`docs/modules.md`), from the first lines of their docstrings.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests import stubs
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+MODULES = ROOT / "docs" / "modules.md"
 PAGES = (README, ROOT / "CONTRIBUTING.md")
 WEIGHTS = ROOT / "memory_bench" / "readers" / "weights"
 CAPTION_COLUMN = 44
@@ -45,7 +46,7 @@ def _shown(file: Path) -> str:
 def _caption(file: Path) -> str:
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
     if docstring is None:
-        raise ValueError(f"{file} has no docstring: its first line is the file's caption in the README")
+        raise ValueError(f"{file} has no docstring: its first line is the file's caption in docs/modules.md")
     return docstring.splitlines()[0].removesuffix(".")
 
 
@@ -73,19 +74,18 @@ def readers() -> str:
     return "\n".join(tables)
 
 
-def rewritten(page: str) -> str:
-    """Return the page with its tree and its readers' figures made anew."""
-    for name, text in (("tree", tree()), ("readers", readers())):
-        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, _, rest = page.partition(start)
-        page = f"{before}{start}{text}{end}{rest.partition(end)[2]}"
-    return page
+def rewritten(page: Path) -> str:
+    """Return the text of a page with what is made from other files made anew."""
+    name, made = {README: ("readers", readers), MODULES: ("tree", tree)}[page]
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    return f"{before}{start}{made()}{end}{rest.partition(end)[2]}"
 
 
-def test_the_tree_and_the_readers_of_the_readme_are_what_lies_here() -> None:
-    page = README.read_text(encoding="utf-8")
-    assert page == rewritten(page), "type: python -m tests.test_readme"
-    assert "memory_bench/runner.py" in page
+@pytest.mark.parametrize(("page", "shown"), [(README, "`reader=tiny`"), (MODULES, "memory_bench/runner.py")])
+def test_what_a_page_makes_from_other_files_is_as_they_are(page: Path, shown: str) -> None:
+    assert page.read_text(encoding="utf-8") == rewritten(page), "type: python -m tests.test_readme"
+    assert shown in rewritten(page)
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
@@ -151,4 +151,5 @@ def test_the_two_files_of_the_example_are_a_memory(tmp_path: Path, monkeypatch: 
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for made_page in (README, MODULES):
+        made_page.write_text(rewritten(made_page), encoding="utf-8")
