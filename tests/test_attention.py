@@ -97,6 +97,10 @@ def test_the_attention_is_part_of_a_cell_where_its_reader_takes_it() -> None:
     assert "attention" not in without.config["choices"]
 
 
+def test_a_training_computes_attention_as_torch_chooses() -> None:
+    assert "attention" not in config.training(["train=tiny"])["reader"]
+
+
 def test_a_reader_reads_with_the_attention_of_the_cell() -> None:
     made = [
         config.build(

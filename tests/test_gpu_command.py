@@ -87,6 +87,16 @@ def test_it_needs_nothing_but_torch_and_numpy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_python_without_torch_is_told_so_in_a_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); import benchmarks.gpu"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "has no torch and no numpy: install torch>=2.6 and numpy" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_ratios_are_paired_and_a_penalty_within_the_noise_is_never_zero() -> None:
     slow, quick = [2.0, 4.0, 6.0, 8.0, 10.0], [1.0, 2.0, 3.0, 4.0, 5.0]
     assert ratio(slow, quick) == Ratio(2.0, 2.0, 2.0)

@@ -32,7 +32,7 @@ Gather = Callable[[Tensor, Tensor], Tensor]
 """table_RC, rows_BTH -> rows_BTHC on the device of the model."""
 Rows = Mapping[int, NDArray[np.int64] | Tensor]
 """layer -> rows_BTH, int64: an array, or a tensor on the device that gathers."""
-LEAST_ROWS = 2048
+LEAST_ROWS = 512
 """Fewer rows are not worth a thread of their own."""
 
 
