@@ -51,7 +51,7 @@ class NgramLogits:
 
     def __init__(self, *, max_order: int, strength: float, recency: float) -> None:
         if max_order < 2:
-            raise BadInput(f"memory.max_order={max_order}: expected a whole number >= 2, such as memory.max_order=4")
+            raise BadInput(f"memory.max_order={max_order}: expected a whole number >= 2, such as memory.max_order=12")
         if strength <= 0:
             raise BadInput(f"memory.strength={strength}: expected a number > 0, such as memory.strength=16")
         if not 0 <= recency <= 1:

@@ -167,7 +167,7 @@ def test_a_reader_whose_logits_cannot_be_reached_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("max_order", 1, "a whole number >= 2, such as memory.max_order=4"),
+        ("max_order", 1, "a whole number >= 2, such as memory.max_order=12"),
         ("strength", 0.0, "a number > 0, such as memory.strength=16"),
         ("recency", 1.5, r"a number in \[0, 1\], such as memory.recency=0.5"),
     ],
