@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,6 +128,21 @@ def test_what_takes_too_long_is_null_and_so_is_what_is_larger() -> None:
         (size, None, None, TIME) for size in (64, 256, 1024)
     ]
     assert "| bm25 | 64 | null (time) | null (time) |" in table(points)
+
+
+class Slow(Last):
+    """Its reads take a moment each, and its writes none."""
+
+    def read(self, query: Query) -> list[Passage]:
+        time.sleep(0.02)
+        return super().read(query)
+
+
+def test_asking_that_takes_too_long_is_null_and_what_was_written_stays_known() -> None:
+    (first, second) = curve("slow", Slow(), drawn_facts(128, seed=0), seconds=0.1, seed=0, file=NO_FILE)  # type: ignore[arg-type]
+    assert (first.right, first.bits, first.size_bytes) == (None, None, 100)
+    assert re.fullmatch(r"time: \d of 64 were asked", first.why)
+    assert (second.facts, second.why) == (128, first.why)
 
 
 def test_a_size_of_which_a_part_took_too_long_is_not_begun() -> None:
