@@ -16,8 +16,9 @@ from adapters.engram.twins.backbone import Size
 from adapters.engram.twins.facts import FactsPlan, best_step, teach
 from adapters.engram.twins.names import VOCABULARY, draw_names
 from adapters.engram.twins.recall import Recall, lens, tensors
-from adapters.engram.twins.recall_plan import RecallPlan, best_rate
+from adapters.engram.twins.recall_plan import RecallPlan
 from adapters.engram.twins.runs import Row, load, plans, read, run
+from adapters.engram.twins.sweep import best_rate
 from adapters.engram.twins.train import Course, train
 from adapters.engram.twins.twin import Twin
 from memory_bench.errors import BadInput

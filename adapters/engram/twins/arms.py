@@ -67,7 +67,7 @@ def _filled(size: Size, parameters: int) -> Size:
 
 def _iso_flop(vocabulary: int) -> Arm:
     dense, engram = Size(vocabulary), _engram(vocabulary)
-    spent = engram.twin(seed=0).forward_flops(1) - dense.forward_flops(1)
+    spent = engram.twin(seed=0).forward_flops(1, read=1) - dense.forward_flops(1, read=1)
     return replace(engram, size=replace(dense, hidden=dense.hidden - round(spent / (4 * dense.width * dense.layers))))
 
 

@@ -39,15 +39,15 @@ class Size:
         block = 4 * self.width**2 + 2 * self.width * self.hidden + 2 * self.width
         return self.layers * block + 2 * self.vocabulary * self.width + self.width
 
-    def forward_flops(self, tokens: int) -> int:
-        """Return the operations of one forward pass over a sequence, read out at every token.
+    def forward_flops(self, tokens: int, *, read: int) -> int:
+        """Return the operations of one forward pass over a sequence, read out at so many of its tokens.
 
         Two for each weight of a matrix and token, and 4 D for each pair of tokens that attention compares; causal
         attention compares T (T + 1) / 2 pairs. Norms, rotations and activations are left out, as is usual.
         """
         block = 2 * tokens * (4 * self.width**2 + 2 * self.width * self.hidden)
         pairs = tokens * (tokens + 1) // 2
-        return self.layers * (block + 4 * self.width * pairs) + 2 * tokens * self.vocabulary * self.width
+        return self.layers * (block + 4 * self.width * pairs) + 2 * read * self.vocabulary * self.width
 
 
 class Block(nn.Module):

@@ -21,8 +21,8 @@ from memory_bench import ngrams, provenance
 from memory_bench.errors import BadInput
 
 HERE = Path(__file__).parent
-WRITTEN_FROM_ROWS = ("__main__.py", "figures.py", "report.py")
-"""Modules here that change no number of a run."""
+TRAINING = ("arms", "backbone", "draws", "names", "probes", "recall", "sweep", "train", "twin")
+"""Modules here that can move a number of any plan."""
 
 Row = dict[str, Any]
 
@@ -69,7 +69,7 @@ def run(name: str, plan: Plan, file: Path, *, told: Callable[[Row], None] = lamb
     """Run what a file does not hold yet, a line as each run ends, and return all its rows.
 
     Raises BadInput where the file holds runs of another plan, or of other code."""
-    whole = json.loads(json.dumps({"plan": name, "options": asdict(plan), "code": code_digest()}))
+    whole = json.loads(json.dumps({"plan": name, "options": asdict(plan), "code": code_digest(plan)}))
     done = read(file)
     for row in done:
         if other := [part for part in whole if row[part] != whole[part]]:
@@ -90,14 +90,12 @@ def run(name: str, plan: Plan, file: Path, *, told: Callable[[Row], None] = lamb
     return done
 
 
-def code_digest() -> str:
-    """Return one digest over every file that can move a number of a run."""
+def code_digest(plan: Plan) -> str:
+    """Return one digest over every file that can move a number of a plan's runs."""
+    own = [Path(str(import_module(type(plan).__module__).__file__)), *(HERE / f"{name}.py" for name in TRAINING)]
     engram = [HERE.parent / name for name in ("module.py", "table.py", "convolution.py")]
-    own = [file for file in sorted(HERE.glob("*.py")) if file.name not in WRITTEN_FROM_ROWS]
-    texts = [
-        f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}"
-        for file in (*own, *engram, Path(ngrams.__file__))
-    ]
+    files = [*own, *engram, Path(ngrams.__file__)]
+    texts = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 

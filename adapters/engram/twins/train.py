@@ -60,7 +60,8 @@ def train(twin: Twin, lesson: Lesson, course: Course) -> Iterator[dict[str, floa
         tokens_BT, targets_BT = lesson.batch(step)
         losses.append(_step(twin, optimizers, tokens_BT, targets_BT))
         seconds += time.process_time() - started
-        flops += 3 * len(tokens_BT) * twin.forward_flops(tokens_BT.shape[1])
+        read = int((targets_BT[0] != NOTHING).sum())  # of every sequence as many
+        flops += 3 * len(tokens_BT) * twin.forward_flops(tokens_BT.shape[1], read=read)
         if (step + 1) % course.every == 0 or step + 1 == course.steps:
             loss, losses = sum(losses) / len(losses), []
             row = {

@@ -71,13 +71,13 @@ class Twin(nn.Module):
         read = 0 if self.engram is None else len(self.engram.layers) * self.engram.embedding_width
         return {"parameters": total, "table_parameters": table, "active_parameters": total - table + read}
 
-    def forward_flops(self, tokens: int) -> int:
+    def forward_flops(self, tokens: int, *, read: int) -> int:
         """Return the operations of one forward pass over a sequence: the dense part, keys and values. To find a row is
         integer arithmetic and a copy, and counts nothing."""
         if self.engram is None:
-            return self.size.forward_flops(tokens)
+            return self.size.forward_flops(tokens, read=read)
         weights = sum(weight.numel() for weight in (*self.engram.key.parameters(), *self.engram.value.parameters()))
-        return self.size.forward_flops(tokens) + 2 * tokens * weights
+        return self.size.forward_flops(tokens, read=read) + 2 * tokens * weights
 
 
 def _module(size: Size, engram: Mapping[str, Any], seed: int) -> EngramModule:
