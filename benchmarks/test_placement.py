@@ -34,7 +34,7 @@ from memory_bench.readers.room import check_memory
 CPU = torch.device("cpu")
 VOCABULARY = 4096
 LAYERS, HEADS, ROW_WIDTH = (1, 2), 8, 16  # 8 heads for each of the orders 2 and 3
-FEW, TOKENS, ROUNDS, TEXTS = 10**5, 512, 40, 16
+FEW, TOKENS, ROUNDS, TEXTS = 10**5, 512, 120, 16
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def compare(benchmark: BenchmarkFixture, arm: Arm, base: Arm) -> None:
         for name, one in order if number % 2 else order[::-1]:
             times[name].append(one.seconds(number))
 
-    benchmark.pedantic(one_round, rounds=ROUNDS, warmup_rounds=3)
+    benchmark.pedantic(one_round, rounds=ROUNDS, warmup_rounds=3)  # type: ignore[no-untyped-call]
     for name in times:
         times[name] = times[name][-ROUNDS:]
     for name, pair in (("ratio", ("arm", "base")), ("null_ratio", ("again", "base"))):

@@ -7,6 +7,7 @@ Shape legend: B batch, T tokens, H hash heads, E width of all rows of a token.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,11 +26,14 @@ class Ticket:
     wait: Callable[[], None]
     take: Callable[[], Tensor]
     rows_requested: int
-    rows_unique: int | None
-    size_bytes: int
     issued: float
+    rows_unique: int | None = None
+    size_bytes: int = 0
     finished: float | None = None
     waited_seconds: float | None = None
+
+
+_COUNTING = threading.Lock()
 
 
 @dataclass
@@ -47,15 +51,17 @@ class Statistics:
     wait_seconds: float = 0.0
 
     def add(self, ticket: Ticket) -> None:
+        """Count a layer that was taken. Forwards of several threads are counted one after another."""
         assert ticket.finished is not None
         assert ticket.waited_seconds is not None
-        self.layers += 1
-        self.rows_requested += ticket.rows_requested
-        if ticket.rows_unique is not None:
-            self.rows_unique = (self.rows_unique or 0) + ticket.rows_unique
-        self.size_bytes += ticket.size_bytes
-        self.fetch_seconds += ticket.finished - ticket.issued
-        self.wait_seconds += ticket.waited_seconds
+        with _COUNTING:
+            self.layers += 1
+            self.rows_requested += ticket.rows_requested
+            if ticket.rows_unique is not None:
+                self.rows_unique = (self.rows_unique or 0) + ticket.rows_unique
+            self.size_bytes += ticket.size_bytes
+            self.fetch_seconds += ticket.finished - ticket.issued
+            self.wait_seconds += ticket.waited_seconds
 
     @property
     def overlap(self) -> float | None:

@@ -95,7 +95,13 @@ class OnDemand:
             found.append(self._gather(self._table[layer], rows_BTH).flatten(-2))
 
         size_bytes = rows_BTH.numel() * self._table[layer][0].nbytes
-        return Ticket(fetch, lambda: found[0], rows_BTH.numel(), None, size_bytes, time.perf_counter())
+        return Ticket(
+            fetch,
+            lambda: found[0],
+            rows_requested=rows_BTH.numel(),
+            issued=time.perf_counter(),
+            size_bytes=size_bytes,
+        )
 
     def size_bytes(self) -> int:
         return sum(rows_RC.nbytes for rows_RC in self._table.values())
@@ -123,7 +129,13 @@ class SideStream(OnDemand):
             there = self._stream.record_event()
         rows_BTH.record_stream(self._stream)
         size_bytes = rows_BTH.numel() * self._table[layer][0].nbytes
-        return Ticket(lambda: _wait_on_device(there, found), lambda: found, rows_BTH.numel(), None, size_bytes, issued)
+        return Ticket(
+            lambda: _wait_on_device(there, found),
+            lambda: found,
+            rows_requested=rows_BTH.numel(),
+            issued=issued,
+            size_bytes=size_bytes,
+        )
 
 
 def _wait_on_device(event: torch.cuda.Event, *tensors: Tensor) -> None:
@@ -202,15 +214,13 @@ class Staged:
         ticket = Ticket(
             lambda: self._wait(job),
             lambda: self._take(job, rows_BTH.shape),
-            rows_BTH.numel(),
-            None,
-            0,
-            time.perf_counter(),
+            rows_requested=rows_BTH.numel(),
+            issued=time.perf_counter(),
         )
         job = self._jobs.submit(self._stage, layer, rows_BTH.cpu().numpy(), ticket)
         return ticket
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _stage(self, layer: int, rows_BTH: NDArray[np.int64], ticket: Ticket) -> OnTheWay:
         rows_U, inverse = np.unique(rows_BTH, return_inverse=True) if self._distinct else (rows_BTH.ravel(), None)
         buffer = self.staging.lend(len(rows_U))
