@@ -10,11 +10,12 @@ import pytest
 from numpy.random import PCG64, Generator
 from scipy import stats
 
+from memory_bench.contracts import Task
 from memory_bench.guards import task_leaks
-from memory_bench.types import Episode
+from memory_bench.types import Episode, Event, Query, Question
 from tasks.conventions.balance import CHOICES, Circle, balanced
 from tests.conventions import conventions, hundred
-from tests.test_session import of_pandas
+from tests.test_session import of_pandas, session
 
 CAPPED = [*"aaaaaaaaa", *"bb", "c", "d", "e", "f"]
 
@@ -64,8 +65,26 @@ def test_no_answer_to_questions_of_pandas_is_asked_for_more_than_its_share() -> 
             assert max(of_kind) / sum(of_kind) < 0.28, counts
 
 
-@pytest.mark.parametrize("stream", [hundred, of_pandas])
-def test_who_reads_only_the_choices_is_right_by_chance(stream: Callable[[], Sequence[Episode]]) -> None:
-    for guess in task_leaks.guesses(stream()):
+@pytest.mark.parametrize(("make", "stream"), [(conventions, hundred), (session, of_pandas)])
+def test_who_reads_only_the_choices_is_right_by_chance(
+    make: Callable[[], Task], stream: Callable[[], Sequence[Episode]]
+) -> None:
+    for guess in task_leaks.guesses(stream(), make().score):
         error = (guess.chance * (1 - guess.chance) / guess.questions) ** 0.5
         assert guess.accuracy < guess.chance + 3 * error, guess
+
+
+def test_a_choice_that_only_begins_like_the_answer_is_not_right() -> None:
+    """Whoever answers acme.core.dtypes where acme.core is right, is wrong: in every place and at every length."""
+    told = Event("6c", "from acme.core import wrap", time=0.0)
+    choices = ("acme.core.dtypes import wrap", "acme.core import wrap", "acme import wrap")
+    tags = {"kind": "home", "ngram_covered": "no"}
+    question = Question("q", Query("?"), "from", ("acme.core",), frozenset({told.id}), choices=choices, tags=tags)
+    episodes = [Episode(f"e{number}", (told, question)) for number in range(2)]
+    right = {guess.how: guess.accuracy for guess in task_leaks.guesses(episodes, conventions().score)}
+    assert right == {
+        "one place among the choices": 1.0,
+        "the choice that was right most often": 1.0,
+        "the longest choice": 0.0,
+        "the shortest choice": 0.0,
+    }

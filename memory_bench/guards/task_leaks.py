@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import TypeAlias
@@ -16,6 +16,10 @@ from memory_bench.types import Episode, Event, Question
 
 Sign: TypeAlias = Callable[[Sequence[Event]], list[float]]
 """The events of an episode to one number each."""
+Score: TypeAlias = Callable[[Question, str], Mapping[str, float]]
+IsRight: TypeAlias = Callable[[Question, str], bool]
+Say: TypeAlias = Callable[[Question], str]
+"""What somebody answers who sees the question alone."""
 
 
 def ids(told: Sequence[Event]) -> list[float]:
@@ -117,48 +121,60 @@ class Guess:
     questions: int
 
 
-def guesses(episodes: Sequence[Episode]) -> Iterator[Guess]:
-    """Yield how far one comes without any memory: by answers of one half of the episodes, tried on the other half."""
+def guesses(episodes: Sequence[Episode], score: Score) -> Iterator[Guess]:
+    """Yield how far one comes without any memory: by answers of one half of the episodes, tried on the other half.
+
+    `score` is the task's own: it alone says which answer a choice gives.
+    """
+
+    def is_right(question: Question, said: str) -> bool:
+        return score(question, said)["exact_match"] == 1.0
+
     halves = [[one for episode in episodes[start::2] for one in questions(episode) if one.evidence] for start in (0, 1)]
     known, tried = halves
     if free := [question for question in tried if not question.choices]:
-        yield _guessed("the commonest answer of the kind", free, _commonest(known), chance=0.0)
+        yield _guessed("the commonest answer of the kind", free, _commonest(known), is_right, chance=0.0)
     if offered := [question for question in tried if question.choices]:
         chance = sum(1 / len(question.choices) for question in offered) / len(offered)
-        place = Counter(_place(question) for question in known if question.choices).most_common(1)
-        at = place[0][0] if place else 0
-        yield _guessed("one place among the choices", offered, lambda one: one.choices[at % len(one.choices)], chance)
-        usual = Counter(answer for question in known for answer in question.answers)
-        yield _guessed("the choice that was right most often", offered, lambda one: _likeliest(one, usual), chance)
-        yield _guessed("the longest choice", offered, lambda one: max(one.choices, key=len), chance)
-        yield _guessed("the shortest choice", offered, lambda one: min(one.choices, key=len), chance)
+        for how, guess in _by_choices([question for question in known if question.choices], is_right):
+            yield _guessed(how, offered, guess, is_right, chance=chance)
 
 
-def _guessed(how: str, asked: Sequence[Question], guess: Callable[[Question], str], chance: float) -> Guess:
-    right = sum(_is_right(question, guess(question)) for question in asked)
+def _guessed(how: str, asked: Sequence[Question], say: Say, is_right: IsRight, *, chance: float) -> Guess:
+    right = sum(is_right(question, say(question)) for question in asked)
     return Guess(how, right / len(asked), chance, len(asked))
 
 
-def _commonest(known: Sequence[Question]) -> Callable[[Question], str]:
+def _commonest(known: Sequence[Question]) -> Say:
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for question in known:
         counts[question.tags.get("kind", "")][question.answers[0]] += 1
 
-    def guess(question: Question) -> str:
+    def say(question: Question) -> str:
         seen = counts[question.tags.get("kind", "")]
         return min(seen, key=lambda one: (-seen[one], one), default="")
 
-    return guess
+    return say
 
 
-def _is_right(question: Question, guess: str) -> bool:
-    # a choice goes on to the end of its line: the answer is how it begins
-    return any(guess == answer or guess.startswith(answer) for answer in question.answers)
+def _by_choices(known: Sequence[Question], is_right: IsRight) -> Iterator[tuple[str, Say]]:
+    places = Counter(at for question in known for at, one in enumerate(question.choices) if is_right(question, one))
+    at = places.most_common(1)[0][0] if places else 0
+    usual = Counter(answer for question in known for answer in question.answers)
+
+    def most_often_right(question: Question) -> str:
+        values = _values(question, is_right)
+        return max(question.choices, key=lambda one: usual[values[one]])
+
+    yield "one place among the choices", lambda one: one.choices[at % len(one.choices)]
+    yield "the choice that was right most often", most_often_right
+    yield "the longest choice", lambda one: max(one.choices, key=len)
+    yield "the shortest choice", lambda one: min(one.choices, key=len)
 
 
-def _likeliest(question: Question, usual: Counter[str]) -> str:
-    return max(question.choices, key=lambda one: sum(n for answer, n in usual.items() if one.startswith(answer)))
-
-
-def _place(question: Question) -> int:
-    return next((at for at, one in enumerate(question.choices) if _is_right(question, one)), 0)
+def _values(question: Question, is_right: IsRight) -> Mapping[str, str]:
+    """Return what each choice says: it goes on to the end of its line, which is the same behind all of them."""
+    right = next((one for one in question.choices if is_right(question, one)), "")
+    answer = min((one for one in question.answers if right.startswith(one)), key=len, default=right)
+    rest = right.removeprefix(answer)
+    return {one: one.removesuffix(rest) for one in question.choices}

@@ -172,7 +172,7 @@ def places_say_nothing(subject: TaskSubject) -> str:
 
 def closed_book_is_at_chance(subject: TaskSubject) -> str:
     """Who knows the usual answers, or reads only the choices, is right no more often than by chance"""
-    guesses = list(task_leaks.guesses(subject.sample))
+    guesses = list(task_leaks.guesses(subject.sample, subject.task.score))
     if not guesses:
         raise NotClaimed("there are too few questions to learn from some and try the others")
     best = max(guesses, key=lambda guess: guess.accuracy - guess.chance)
