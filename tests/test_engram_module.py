@@ -556,6 +556,8 @@ def last_loss(rows: int) -> float:
         ({"conv": "maybe"}, "conv=maybe: expected one of on, off"),
         ({"init": "zero"}, "init=zero: expected one of identity, value_zero, paper_like"),
         ({"mode": "fast"}, "mode=fast: expected one of portable, compat"),
+        ({"pad_id": SIZE}, "expected 0 to 63, got 64"),
+        ({"boundary_ids": [3, -1]}, "expected 0 to 63, got -1"),
     ],
 )
 def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(

@@ -123,6 +123,11 @@ class EngramModule(nn.Module):
         _check_known("gate", gate, (*SCORED, "constant", "off"))
         _check_known("conv", conv, ("on", "off"))
         _check_known("init", init, INITS)
+        for token in (pad_id, *boundary_ids):
+            if not 0 <= token < len(compression.map_V):
+                raise BadInput(
+                    f"engram pad_id and boundary_ids: expected 0 to {len(compression.map_V) - 1}, got {token}"
+                )
         self.width = width
         self.layers = tuple(layers)
         self.min_order = min_order
