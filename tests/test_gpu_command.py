@@ -67,7 +67,12 @@ def test_a_setting_that_gets_no_time_says_so(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that must be missing")
 def test_a_gpu_that_is_not_there_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "--device cuda: this torch sees no GPU; type --device cpu" in capsys.readouterr().err
+    assert "--device cuda: this torch sees no GPU; type --device cpu --out FILE" in capsys.readouterr().err
+
+
+def test_what_a_cpu_measures_is_not_published(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(TINY) == 2
+    assert "--device cpu needs --out FILE: what is published was measured on a GPU" in capsys.readouterr().err
 
 
 def test_it_needs_nothing_but_torch_and_numpy() -> None:

@@ -26,6 +26,8 @@ SMALL = [
     "reader.engram.rows=500",
 ]
 
+CHOSEN = ("off_math", "cpu_flash")
+
 
 def made(*overrides: str) -> ShapeReader:
     reader = config.build(config.compose(["+task=needle", "+memory=none", *SMALL, *overrides]), "reader")
@@ -78,6 +80,13 @@ def test_every_place_of_the_table_gives_the_same_text_and_another_than_none(tmp_
     }
     assert answers["A"] != answers["B"]
     assert answers["B"] == answers["C3"] == answers["C3u"] == answers["C4"] == answers["D"]
+
+
+def test_it_computes_attention_as_the_run_says() -> None:
+    logprobs = [made(f"attention={name}").generate(["The code of gate 17 is"])[0].logprob for name in CHOSEN]
+    assert logprobs[0] == pytest.approx(logprobs[1], abs=1e-4)
+    with pytest.raises(Unavailable, match="attention=fa2_sdpa cannot run here: it runs on cuda, the device is cpu"):
+        made("attention=fa2_sdpa")
 
 
 @pytest.mark.parametrize("arm", ["C1", "C2"])

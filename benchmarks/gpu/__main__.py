@@ -32,12 +32,15 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     try:
         device = _device(options.device)
+        if device.type == "cpu" and options.out is None:
+            raise BadInput("--device cpu needs --out FILE: what is published was measured on a GPU")
         report = _measured(options, device, begun)
     except BadInput as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
-    name = str((report["hardware"]["gpu"] or {"name": "cpu"})["name"]).lower().replace(" ", "_")
-    out = options.out or PUBLISHED / f"engram_offload_{name}.json"
+    out = (
+        options.out or PUBLISHED / f"engram_offload_{report['hardware']['gpu']['name'].lower().replace(' ', '_')}.json"
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{len(report['settings'])} settings in {report['seconds']:.0f} s: {out}")
@@ -98,7 +101,7 @@ def _line(setting: dict[str, Any]) -> str:
 
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
-        raise BadInput("--device cuda: this torch sees no GPU; type --device cpu for what a CPU can measure")
+        raise BadInput("--device cuda: this torch sees no GPU; type --device cpu --out FILE for what a CPU can measure")
     return torch.device(name)
 
 
