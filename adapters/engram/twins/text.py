@@ -72,7 +72,7 @@ class Reading:
     def scores(self, twin: Twin) -> dict[str, float]:
         nats = [
             mean_loss(twin, part_BT[:, :-1], part_BT[:, 1:]).item() * len(part_BT)
-            for part_BT in self.asked_NT.split(self.batch_size)
+            for part_BT in torch.split(self.asked_NT, self.batch_size)
         ]
         return {"bits_per_byte": sum(nats) / len(self.asked_NT) / math.log(2) * self.prose.tokens_per_byte}
 

@@ -1,0 +1,176 @@
+"""The figures of the report, as PNG and SVG: drawn from rows alone, and the same rows give the same file.
+
+Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; markers differ as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.engram.twins import summary
+from adapters.engram.twins.runs import Row
+from memory_bench.errors import Unavailable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+MARKERS = "os^vDPX*<>"
+FORMATS = ("png", "svg")
+Rows = Mapping[str, Sequence[Row]]
+"""plan -> its rows"""
+
+AGAINST = {"step": "steps", "seconds": "CPU-seconds", "flops": "floating point operations"}
+
+
+def drawable(rows: Rows) -> dict[str, str]:
+    """Return figure -> what it shows, of those that these rows have numbers for."""
+    return {name: text for name, (text, plans, _) in FIGURES.items() if any(summary.arms(rows[plan]) for plan in plans)}
+
+
+def draw(rows: Rows, folder: Path) -> list[Path]:
+    """Draw what can be drawn into a folder and return the paths. Raises Unavailable without the plotting library."""
+    try:
+        from matplotlib import rc_context
+    except ImportError as error:
+        raise Unavailable("figures cannot be drawn here: pip install 'memory-bench-suite[plots]'") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
+        for name in drawable(rows):
+            _, plans, drawn = FIGURES[name]
+            figure = drawn([rows[plan] for plan in plans if summary.arms(rows[plan])])
+            for suffix in FORMATS:
+                paths.append(folder / f"{name}.{suffix}")
+                without = {"Date": None} if suffix == "svg" else {"Software": None}
+                figure.savefig(paths[-1], dpi=110, metadata=without)
+    return paths
+
+
+def _look(number: int) -> dict[str, Any]:
+    colour = COLOURS[number % len(COLOURS)]
+    return {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 4, "linewidth": 1.2}
+
+
+def _panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
+    panels = list(figure.subplots(lines, columns, squeeze=False).ravel())
+    for panel in panels:
+        panel.grid(alpha=0.3)
+    return figure, panels
+
+
+def _band(panel: Axes, xs: Sequence[float], points: Sequence[Mapping[int, float]], number: int, label: str) -> None:
+    """Draw means over seeds with their intervals; a band is what new seeds would be expected in."""
+    top = max(1.0, *(value for point in points for value in point.values()))
+    spans = [summary.mean(point, (0.0, top)) for point in points]
+    look = _look(number)
+    panel.plot(xs, [span.mean for span in spans], label=label, markevery=max(1, len(xs) // 8), **look)
+    panel.fill_between(
+        xs, [span.low for span in spans], [span.high for span in spans], color=look["color"], alpha=0.15, linewidth=0
+    )
+
+
+def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
+    """Return what draws a score against steps, seconds and operations: a line of panels a plan."""
+
+    def drawn(plans: Sequence[Sequence[Row]]) -> Figure:
+        figure, panels = _panels(len(AGAINST), len(plans))
+        for line, rows in enumerate(plans):
+            for column, (axis, label) in enumerate(AGAINST.items()):
+                panel = panels[line * len(AGAINST) + column]
+                for number, (name, runs) in enumerate(summary.arms(rows).items()):
+                    steps = [point["step"] for point in min(runs, key=lambda run: len(run["curve"]))["curve"]]
+                    xs = [summary.mean(summary.at(runs, step, axis), (0.0, float("inf"))).mean for step in steps]
+                    _band(panel, xs, [summary.at(runs, step, score) for step in steps], number, name)
+                panel.set_xlabel(label)
+            panels[line * len(AGAINST)].set_ylabel(f"{score}, {rows[0]['plan']}")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+        return figure
+
+    return drawn
+
+
+def _lens(plans: Sequence[Sequence[Row]]) -> Figure:
+    figure, panels = _panels(len(plans))
+    for panel, rows in zip(panels, plans, strict=True):
+        for number, (name, runs) in enumerate(summary.arms(rows).items()):
+            blocks = range(len(runs[0]["lens"]))
+            _band(
+                panel, [block + 1 for block in blocks], [summary.known(runs, "lens", at) for at in blocks], number, name
+            )
+        panel.set_title(rows[0]["plan"])
+        panel.set_xlabel("read out after block")
+        panel.set_xticks([block + 1 for block in blocks])
+    panels[0].set_ylabel("accuracy")
+    panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _tables(plans: Sequence[Sequence[Row]]) -> Figure:
+    """Two panels: accuracy against the rows that a head has for each n-gram, and by the orders of the n-grams."""
+    figure, panels = _panels(2)
+    found = summary.arms(plans[0])
+    sized = {name: runs for name, runs in found.items() if not name.startswith("orders")}
+    sized = dict(sorted(sized.items(), key=lambda item: item[1][0]["collisions"]["rows_per_ngram"]))
+    ordered = {name: runs for name, runs in found.items() if name == "engram" or name.startswith("orders")}
+    steps = sorted({point["step"] for runs in found.values() for point in runs[0]["curve"]})
+    for number, step in enumerate(steps[len(steps) // 2 - 1 :: max(1, len(steps) // 6)]):
+        xs = [runs[0]["collisions"]["rows_per_ngram"] for runs in sized.values()]
+        _band(panels[0], xs, [summary.at(runs, step) for runs in sized.values()], number, f"after {step} steps")
+    panels[0].set_xscale("log")
+    panels[0].set_xlabel("rows of a head for each n-gram of 3 tokens")
+    panels[0].set_ylabel("accuracy")
+    for number, (name, runs) in enumerate(ordered.items()):
+        _band(panels[1], steps, [summary.at(runs, step) for step in steps], number, name)
+    panels[1].set_xlabel("steps")
+    for panel in panels:
+        panel.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _facts(plans: Sequence[Sequence[Row]]) -> Figure:
+    figure, panels = _panels(2)
+    for number, (name, runs) in enumerate(summary.arms(plans[0]).items()):
+        steps = [point["step"] for point in runs[0]["curve"]]
+        for panel, part in zip(panels, ("new", "old"), strict=True):
+            _band(panel, steps, [summary.at(runs, step, part) for step in steps], number, name)
+    for panel, part in zip(panels, ("new", "old"), strict=True):
+        panel.set_xlabel("steps")
+        panel.set_ylabel(f"share of {part} names known")
+        panel.set_ylim(-0.03, 1.03)
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def _gates(plans: Sequence[Sequence[Row]]) -> Figure:
+    """One panel a layer: the gate at each token of a text that was not trained on, mean and interval over seeds."""
+    runs = [run for run in summary.arms(plans[0]).get("engram", []) if run["gates"]]
+    layers = list(runs[0]["gates"])
+    figure, panels = _panels(1, len(layers))
+    figure.set_size_inches(12, 2.6 * len(layers))
+    for number, (panel, layer) in enumerate(zip(panels, layers, strict=True)):
+        pieces = runs[0]["snippet"]
+        values = [{run["key"]["seed"]: run["gates"][layer][place] for run in runs} for place in range(len(pieces))]
+        _band(panel, list(range(len(pieces))), values, number, f"before block {layer}")
+        panel.set_ylim(0, 1)
+        panel.set_ylabel(f"gate, layer {layer}")
+        panel.set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=6)
+    return figure
+
+
+FIGURES: Mapping[str, tuple[str, Sequence[str], Callable[[Sequence[Sequence[Row]]], Figure]]] = {
+    "accuracy": ("Accuracy against steps, seconds and operations", ("recall_4k", "recall_16k"), _curves("accuracy")),
+    "loss": ("Loss of training against the same, in nats", ("recall_4k", "recall_16k"), _curves("loss")),
+    "lens": ("Accuracy of the read-out after each block", ("recall_4k", "recall_16k"), _lens),
+    "tables": ("Accuracy by the size of the table and by orders", ("tables",), _tables),
+    "facts": ("New and old names known, by how the new ones were written", ("facts",), _facts),
+    "text": ("Bits per byte of text that was not trained on", ("text",), _curves("bits_per_byte")),
+    "gates": ("How far the gate opens at each token of such a text", ("text",), _gates),
+}

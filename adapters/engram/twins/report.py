@@ -1,0 +1,338 @@
+"""The page on Engram and its twins: `reports/engram.md`, made from published rows alone.
+
+What no row holds is null, with the reason in a footnote.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from adapters.engram.twins import figures, predictions, summary
+from adapters.engram.twins.facts import KNOWN, best_step
+from adapters.engram.twins.runs import Row, plans, read
+from adapters.engram.twins.summary import REACHED, Gap
+from memory_bench.errors import BadInput
+from memory_bench.provenance import ROOT
+from memory_bench.statistics import Interval
+
+PUBLISHED = Path("results/published/engram")
+PAGE = Path("reports/engram.md")
+ANYTHING = (0.0, float("inf"))
+
+
+class Notes:
+    """Prints figures, and numbers the reasons of nulls as they come."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, int] = {}
+
+    def null(self, reason: str) -> str:
+        return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
+
+    def show(self, values: Mapping[int, float], bounds: tuple[float, float] = (0.0, 1.0), *, reason: str) -> str:
+        """Return mean [interval] of seed -> value."""
+        return self.interval(summary.mean(values, bounds), bounds) if values else self.null(reason)
+
+    def interval(self, interval: Interval, bounds: tuple[float, float] = (0.0, 1.0)) -> str:
+        digits = 2 if bounds == (0.0, 1.0) else 1
+        if interval.clusters == 1:
+            return f"{interval.mean:.{digits}f} (one seed)"
+        return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+    def gap(self, found: Gap | None) -> str:
+        if found is None:
+            return self.null("fewer than two seeds have both")
+        interval = found.interval
+        said = f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+        return said if found.counts else f"{said}, tie"
+
+    def footnotes(self) -> str:
+        return "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in self.reasons.items())
+
+
+def publish(folder: Path) -> None:
+    """Copy the rows of every plan that has some. Raises BadInput where none has."""
+    found = [folder / f"{name}.jsonl" for name in plans() if (folder / f"{name}.jsonl").exists()]
+    if not found:
+        raise BadInput(f"--out {folder}: no rows there; run a plan first: python -m adapters.engram.twins recall_4k")
+    (ROOT / PUBLISHED).mkdir(parents=True, exist_ok=True)
+    for file in found:
+        shutil.copyfile(file, ROOT / PUBLISHED / file.name)
+
+
+def published() -> dict[str, list[Row]]:
+    return {name: read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plans()}
+
+
+def write_page() -> Path:
+    """Write the page and its figures from the published rows, and return the page's path."""
+    rows = published()
+    (ROOT / PAGE).write_text(render(rows), encoding="utf-8")
+    figures.draw(rows, (ROOT / PAGE).with_suffix(""))
+    return PAGE
+
+
+def render(rows: Mapping[str, Sequence[Row]]) -> str:
+    """Return the page."""
+    notes = Notes()
+    drawn = figures.drawable(rows)
+    parts = [
+        "# Engram beside its twins",
+        OPENING,
+        *_recall(rows, notes),
+        *_probes(rows, notes),
+        *_facts(rows["facts"], notes),
+        *_one_shot(rows.get("one_shot", ()), notes),
+        *_text(rows["text"], notes),
+        "## Predicted and found",
+        predictions.table(rows, notes),
+        *(
+            ["## Figures", *(f"**{text}**\n\n![{text}](engram/{name}.png)" for name, text in drawn.items())]
+            if drawn
+            else []
+        ),
+        notes.footnotes(),
+        _measured(rows),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+OPENING = """\
+Engram gives a network rows that hashed n-grams address. Its twins are the same backbone (width 128, 4 blocks) with one
+thing changed: no table, a wider backbone for it, one row a head, addresses that a salt scatters, single tokens, no
+gate, the first block only. One function trains all of them on the same names in the same order, each at the rate that
+was best on a seed of its own. Brackets hold 95 % intervals over seeds (bootstrap); differences are paired by seed. A
+difference is a *tie* where its interval holds 0, or where it is not more than twice the spread between seeds: nothing
+is claimed of it. The networks are small and the names are made up: this says what the mechanism does, not what it buys
+a large model."""
+
+
+def _recall(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
+    for plan, names in (("recall_4k", "4,096"), ("recall_16k", "16,384")):
+        yield f"## Entity recall, {names} names"
+        found = summary.arms(rows[plan])
+        if not found:
+            yield f"{notes.null('not measured: its plan was not run to a first seed')}: `{plan}`"
+            continue
+        yield _headline(found)
+        yield _recall_table(rows[plan], found, notes)
+
+
+def _headline(found: Mapping[str, Sequence[Row]]) -> str:
+    """Say first whether a control without a memory does as well: then the table is no memory."""
+    step, ours = _middle(found), found.get("engram", [])
+    said = []
+    for control in (name for name in ("capacity_1", "salted") if name in found):
+        gap = summary.gap(summary.at(ours, step), summary.at(found[control], step))
+        if gap is not None and gap.counts and gap.interval.mean > 0:
+            said.append(f"`{control}` is {gap.interval.mean:.2f} behind")
+        else:
+            said.append(f"**`{control}` does as well as Engram**")
+    return f"The controls whose table cannot remember, after {step} steps: {', '.join(said)}." if said else ""
+
+
+def _middle(found: Mapping[str, Sequence[Row]]) -> int:
+    """The step at which arms are compared: the first at which Engram knows `REACHED` on average; else the last."""
+    steps = [point["step"] for point in found["engram"][0]["curve"]]
+    reached = [step for step in steps if summary.mean(summary.at(found["engram"], step)).mean >= REACHED]
+    return int((reached or steps[-1:])[0])
+
+
+def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes: Notes) -> str:
+    step, last = _middle(found), found["engram"][0]["curve"][-1]["step"]
+    heads = [
+        "arm", "parameters", "in the table", "operations a name", "rate", "steps to .90", f"accuracy at {step}",
+        "against engram", f"accuracy at {last}", "CPU-s", "seeds",
+    ]  # fmt: skip
+    lines = []
+    for name, runs in found.items():
+        sizes, there = runs[0]["sizes"], summary.steps_to(runs)
+        some = f"{len(there)} of {len(runs)} seeds know .90 of the names by the last step: no mean"
+        lines.append([
+            f"`{name}`", f"{sizes['parameters'] / 1e6:.2f} M", f"{sizes['table_parameters'] / sizes['parameters']:.0%}",
+            f"{sizes['forward_flops'] / 1e6:.1f} M", f"{runs[0]['key']['rate']:g}",
+            notes.show(there if len(there) == len(runs) else {}, (0.0, last), reason=some),
+            notes.show(summary.at(runs, step), reason=""),
+            _against(summary.at(runs, step), summary.at(found["engram"], step), notes, itself=name == "engram"),
+            notes.show(summary.known(runs, "accuracy"), reason=""),
+            f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}", str(len(runs)),
+        ])  # fmt: skip
+    rates = sorted({row["key"]["rate"] for row in rows if row["key"]["purpose"] == "sweep"})
+    swept = f"Rates tried for every arm: {', '.join(f'{rate:g}' for rate in rates)}." if rates else ""
+    return f"{grid(heads, lines)}\n\n{swept} All arms of a seed: the same batches in the same order (equal digests)."
+
+
+def _probes(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
+    for plan in ("recall_4k", "recall_16k"):
+        found = summary.arms(rows[plan])
+        if not found:
+            continue
+        yield f"## Inside, `{plan}`, after the last step"
+        yield "Accuracy of the read-out after each block (logit lens):"
+        blocks = range(len(found["engram"][0]["lens"]))
+        lines = [
+            [f"`{name}`", *(notes.show(summary.known(runs, "lens", block), reason="") for block in blocks)]
+            for name, runs in found.items()
+        ]
+        yield grid(["arm", *(f"block {block + 1}" for block in blocks)], lines)
+        yield "Accuracy with the rows changed after training (*shuffled*: those of other names):"
+        ways = list(found["engram"][0]["without_rows"])
+        lines = [
+            [
+                f"`{name}`",
+                *(notes.show(summary.known(runs, "without_rows", way), reason="it has no such layer") for way in ways),
+            ]
+            for name, runs in found.items()
+            if runs[0]["without_rows"]
+        ]
+        yield grid(["arm", *ways], lines)
+        yield "Gate, mean over names, at each token (a name, then the question mark):"
+        yield grid(["arm, layer", *(f"token {place}" for place in range(1, 6))], _gate_lines(found))
+    yield from _tables(rows["tables"], notes)
+
+
+def _gate_lines(found: Mapping[str, Sequence[Row]]) -> list[list[str]]:
+    return [
+        [
+            f"`{name}`, {layer}",
+            *(f"{sum(run['gates'][layer][place] for run in runs) / len(runs):.2f}" for place in range(5)),
+        ]
+        for name, runs in found.items()
+        for layer in runs[0]["gates"]
+    ]
+
+
+def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    yield "## Size of the table, and orders"
+    found = summary.arms(rows)
+    if not found:
+        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `tables`"
+        return
+    last = found["engram"][0]["curve"][-1]["step"]
+    heads = [
+        "arm",
+        "share of parameters",
+        "rows of a head per n-gram",
+        "n-grams that share a row",
+        "in all heads",
+        "steps to .90",
+        f"accuracy at {last}",
+        "seeds",
+    ]
+    lines = []
+    for name, runs in found.items():
+        sizes, shared, there = runs[0]["sizes"], runs[0]["collisions"], summary.steps_to(runs)
+        some = f"{len(there)} of {len(runs)} seeds know .90 of the names by the last step: no mean"
+        lines.append([
+            f"`{name}`", f"{sizes['table_parameters'] / sizes['parameters']:.0%}", f"{shared['rows_per_ngram']:.2f}",
+            f"{shared['shared']:.2f}", f"{shared['shared_in_all_heads']:.2f}",
+            notes.show(there if len(there) == len(runs) else {}, (0.0, last), reason=some),
+            notes.show(summary.known(runs, "accuracy"), reason=""), str(len(runs)),
+        ])  # fmt: skip
+    yield grid(heads, lines)
+    yield "N-grams are those of the longest order; `rows_N` is `engram` with about N rows a head."
+
+
+def _facts(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    yield "## New facts: by rows, by all weights, by LoRA"
+    found = summary.arms(rows)
+    if not found:
+        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `facts`"
+        return
+    options = rows[0]["options"]
+    yield (
+        f"{options['new']} new names into a network that knows {options['old']:,}, all of them in every step. Counted "
+        f"at the first step that knows {KNOWN} of the new ones; a seed without one counts where it knows most of both."
+    )
+    heads = ["way", "rate", "steps", "new", "old", "old, before", "old, in the end", "CPU-ms a step", "seeds"]
+    lines = []
+    for name, runs in found.items():
+        best = {run["key"]["seed"]: best_step(run["curve"]) for run in runs}
+        ends = {run["key"]["seed"]: run["curve"][-1] for run in runs}
+        lines.append([
+            f"`{name}`", f"{runs[0]['key']['rate']:g}",
+            notes.show({seed: step["step"] for seed, step in best.items()}, (0.0, options["steps"]), reason=""),
+            notes.show({seed: step["new"] for seed, step in best.items()}, reason=""),
+            notes.show({seed: step["old"] for seed, step in best.items()}, reason=""),
+            notes.show({run["key"]["seed"]: run["before"]["old"] for run in runs}, reason=""),
+            notes.show({seed: step["old"] for seed, step in ends.items()}, reason=""),
+            f"{sum(step['seconds'] / step['step'] for step in ends.values()) / len(ends) * 1e3:.0f}", str(len(runs)),
+        ])  # fmt: skip
+    yield grid(heads, lines)
+
+
+def _one_shot(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    yield "## New facts in one shot, without a gradient"
+    runs = summary.arms(rows).get("one_shot", [])
+    if not runs:
+        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `one_shot`"
+        return
+    yield "Rows are set to a learned code of the value; it is told where a name ends, and values are 256 tokens."
+    lines = []
+    for place, point in enumerate(runs[0]["curve"]):
+        new, old, cost = (
+            {run["key"]["seed"]: run["curve"][place][part] for run in runs} for part in ("new", "old", "us_a_fact")
+        )
+        shown = [notes.show(new, reason=""), notes.show(old, reason=""), notes.show(cost, ANYTHING, reason="")]
+        lines.append([f"{point['facts']:,}", *shown, str(len(runs))])
+    yield grid(["new facts", "new", "old", "µs a fact", "seeds"], lines)
+
+
+def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    yield "## Text alone"
+    found = summary.arms(rows)
+    if not found:
+        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `text`"
+        return
+    lines = []
+    last = min(runs[0]["curve"][-1]["step"] for runs in found.values())
+    for name, runs in found.items():
+        ours, theirs = (summary.at(part, last, "bits_per_byte") for part in (runs, found["engram"]))
+        lines.append([
+            f"`{name}`", f"{runs[0]['sizes']['parameters'] / 1e6:.2f} M", f"{runs[0]['key']['rate']:g}",
+            notes.show(ours, (0.0, 8.0), reason=""),
+            _against(ours, theirs, notes, itself=name == "engram", bounds=(0.0, 8.0)),
+            f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}", str(len(runs)),
+        ])  # fmt: skip
+    yield grid(
+        ["arm", "parameters", "rate", f"bits per byte at {last} steps", "against engram", "CPU-s", "seeds"], lines
+    )
+
+
+def _against(
+    ours: Mapping[int, float], theirs: Mapping[int, float], notes: Notes, *, itself: bool,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> str:  # fmt: skip
+    return notes.null("itself") if itself else notes.gap(summary.gap(ours, theirs, bounds))
+
+
+def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown: the first column to the left, numbers to the right."""
+    every = [heads, [":--", *["--:"] * (len(heads) - 1)], *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in every)
+
+
+def _measured(rows: Mapping[str, Sequence[Row]]) -> str:
+    ran = [name for name, found in rows.items() if found]
+    every = [row for found in rows.values() for row in found]
+    if not every:
+        return "Nothing was measured yet: `python -m adapters.engram.twins recall_4k`."
+    facts = {
+        "CPU": {row["machine"]["cpu"] for row in every},
+        "threads": {"1"},
+        "Python": {row["machine"]["python"] for row in every},
+        "torch": {row["versions"]["torch"] for row in every},
+        "revision": {_revision(row) for row in every},
+        "days": {row["start"][:10] for row in every},
+    }
+    where = ", ".join(f"{name}: {'; '.join(sorted(values))}" for name, values in facts.items())
+    return (
+        f"Measured by `python -m adapters.engram.twins {' '.join(ran)}`. CPU-seconds are those of the process. {where}."
+    )
+
+
+def _revision(row: Row) -> str:
+    commit = row["revision"]["commit"]
+    return "not known" if commit is None else commit[:12] + (" with changes" if row["revision"]["dirty"] else "")

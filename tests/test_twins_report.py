@@ -1,0 +1,127 @@
+"""The page on Engram and its twins: made from rows alone, the controls first, and null where nothing was measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from adapters.engram.twins import figures, report, summary
+from adapters.engram.twins.report import PAGE, published, render
+from adapters.engram.twins.runs import Row, plans
+from memory_bench.errors import BadInput
+from memory_bench.provenance import ROOT
+
+ENDS = {"dense": 0.3, "engram": 0.95, "iso_parameter": 0.6, "capacity_1": 0.3, "salted": 0.2}
+
+
+def row(plan: str, arm: str, seed: int, curve: Sequence[Mapping[str, float]], **more: object) -> Row:
+    where = {
+        "revision": {"commit": "0123456789abcdef", "dirty": False}, "machine": {"cpu": "a CPU", "python": "3.11"},
+        "versions": {"torch": "2.6"}, "start": "2026-01-01T00:00:00",
+    }  # fmt: skip
+    key = {"purpose": "seed", "arm": arm, "seed": seed, "rate": 0.002}
+    return {"plan": plan, "options": {"old": 4096, "new": 256, "steps": 2}, "key": key, "curve": curve, **where, **more}
+
+
+def recall(plan: str, arm: str, seed: int, end: float) -> Row:
+    share = end * (1 + 0.001 * seed)
+    curve = [
+        {"step": step, "seconds": step * 0.1, "flops": step * 1e9, "loss": 6 - part, "accuracy": share * part}
+        for step, part in ((50, 0.5), (100, 0.97), (160, 1.0))
+    ]
+    table = 0 if arm in ("dense", "iso_parameter") else 600
+    sizes = {"parameters": 1000, "table_parameters": table, "forward_flops": 2000}
+    gates = {"1": [0.1 * place for place in range(5)]} if table else {}
+    without = {"zero": 0.1, "mean": 0.1, "shuffled": 0.1} if table else {}
+    shared = (
+        {"ngrams": 10, "rows_per_ngram": 2.0 + len(arm), "shared": 0.2, "shared_in_all_heads": 0.0} if table else None
+    )
+    return row(
+        plan, arm, seed, curve, sizes=sizes, accuracy=share, lens=[0.0, 0.1, 0.9 * share, share], gates=gates,
+        without_rows=without, collisions=shared,
+    )  # fmt: skip
+
+
+def rows(**changed: float) -> dict[str, list[Row]]:
+    """Rows of three seeds for every plan but `text` and `one_shot`."""
+    ends = {**ENDS, **changed}
+    found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot", "text")}
+    for plan in ("recall_4k", "recall_16k"):
+        found[plan] = [recall(plan, arm, seed, end) for seed in (1, 2, 3) for arm, end in ends.items()]
+    found["tables"] = [recall("tables", arm, seed, 0.9) for seed in (1, 2) for arm in ("rows_64", "engram", "orders_2")]
+    facts = [{"step": 1, "seconds": 0.1, "new": 0.5, "old": 1.0}, {"step": 2, "seconds": 0.2, "new": 1.0, "old": 0.875}]
+    found["facts"] = [
+        row("facts", way, seed, facts, before={"old": 1.0}) for seed in (1, 2) for way in ("rows", "full")
+    ]
+    return found
+
+
+def test_the_page_says_first_whether_a_table_that_cannot_remember_does_as_well() -> None:
+    good = render(rows())
+    assert "after 100 steps: `capacity_1` is 0.63 behind, `salted` is 0.73 behind" in good
+    assert "does as well" not in good
+    assert "**`capacity_1` does as well as Engram**" in render(rows(capacity_1=0.96))
+
+
+def test_a_difference_that_is_smaller_than_twice_the_spread_is_a_tie() -> None:
+    ours, theirs = {1: 0.50, 2: 0.60, 3: 0.70}, {1: 0.45, 2: 0.55, 3: 0.64}
+    gap = summary.gap(ours, theirs)
+    assert gap is not None
+    assert gap.interval.low > 0
+    assert gap.spread == pytest.approx(0.1)
+    assert not gap.counts
+    clear = summary.gap({1: 0.90, 2: 0.93, 3: 0.92}, {1: 0.1, 2: 0.11, 3: 0.12})
+    assert clear is not None
+    assert clear.counts
+    assert summary.gap({1: 0.9}, {1: 0.1}) is None
+
+
+def test_the_step_at_which_a_share_is_reached_lies_between_measurements() -> None:
+    runs = [recall("recall_4k", "engram", 1, 0.999), recall("recall_4k", "engram", 2, 0.5)]
+    low, high = runs[0]["curve"][0]["accuracy"], runs[0]["curve"][1]["accuracy"]
+    assert summary.steps_to(runs) == {1: pytest.approx(50 + 50 * (0.9 - low) / (high - low))}
+    assert summary.steps_to(runs, 0.25) == {1: pytest.approx(25.0, abs=0.1), 2: pytest.approx(49.9, abs=0.1)}
+
+
+def test_what_was_not_measured_is_null_with_its_reason() -> None:
+    page = render(rows())
+    number = re.search(r"<sup>(\d+)</sup> not measured: its plan was not run to a first seed", page)
+    assert number
+    assert f"null <sup>{number[1]}</sup>: `text`" in page
+    assert re.search(rf"text: behind the iso-parameter twin \| null <sup>{number[1]}</sup>", page)
+    empty = render({name: [] for name in (*plans(), "one_shot", "text")})
+    assert "Nothing was measured yet" in empty
+    assert "nan" not in page + empty
+
+
+def test_tables_hold_the_numbers_of_the_rows() -> None:
+    page = render(rows())
+    engram = next(line for line in page.splitlines() if line.startswith("| `engram` | 0.00 M | 60%"))
+    assert "| 0.95 [0.95, 0.95] |" in engram
+    assert "| `full` | 0.002 | 2.0 [" in page
+    assert "| full fine-tuning: old facts .90 or less | 0.875 [" in page
+    assert "| 16,384 names, 160 steps: iso-parameter .30 or less | 0.601 [" in page
+
+
+def test_the_same_rows_give_the_same_figures_and_others_do_not(tmp_path: Path) -> None:
+    first, second = (figures.draw(rows(), tmp_path / name) for name in "ab")
+    assert {path.stem for path in first} == {"accuracy", "loss", "lens", "tables", "facts"}
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    other = figures.draw(rows(engram=0.5), tmp_path / "c")
+    assert first[0].read_bytes() != other[0].read_bytes()
+    texts = (tmp_path / "a/accuracy.svg").read_text()
+    assert all(name in texts for name in ENDS)
+
+
+def test_the_page_in_the_repository_is_the_one_that_its_rows_make() -> None:
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == render(published())
+    drawn = [f"{name}.{form}" for name in figures.drawable(published()) for form in figures.FORMATS]
+    assert sorted(drawn) == sorted(path.name for path in (ROOT / PAGE).with_suffix("").glob("*"))
+
+
+def test_rows_are_published_from_the_folder_of_runs_or_it_is_said_that_there_are_none(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no rows there; run a plan first: python -m adapters\.engram\.twins recall_4k"):
+        report.publish(tmp_path)
