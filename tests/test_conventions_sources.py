@@ -76,9 +76,23 @@ def test_a_folder_that_is_a_package_gives_the_same_paths_as_the_folder_around_it
 
 
 def test_the_task_asks_of_a_folder_and_names_what_it_read(acme: Path) -> None:
-    task = conventions(path=str(acme), rules=3, questions=2, episodes=2)
+    task = conventions(path=str(acme), rules=4, questions=2, episodes=2)
     assert len(list(task.episodes(0))) == 2
     assert {"path", "prior/pandas", "prior/numpy"} & task.identity().keys() == {"path", "prior/numpy"}
+
+
+def test_a_hand_that_leaves_too_few_rules_to_be_told_gives_its_place_to_another(acme: Path) -> None:
+    """Here `depth` and `register` stand beside all that could be told with them."""
+    task = conventions(path=str(acme), rules=4, questions=2, episodes=20)
+    crowding = {("default", "depth"), ("home", "register")}
+    assert any({known.name for known in hand} == crowding for hand in task.deck(0)[:20])
+    found = list(task.episodes(0))
+    assert len({episode.id for episode in found}) == 20
+    for episode in found:
+        asked = {(one.tags["kind"], one.tags["subject"]) for one in questions(episode)}
+        assert len(questions(episode)) == 2
+        assert asked != crowding
+        assert len(events(episode)) == 4 * 3
 
 
 def test_what_cannot_be_read_is_counted_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

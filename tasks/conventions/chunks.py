@@ -119,8 +119,12 @@ def smallest(place: Occurrence) -> Chunk:
 
 def can_show(places: Sequence[Occurrence], times: int, hidden: Sequence[Rule]) -> bool:
     """Return whether as many files have a place whose lines show none of the hidden rules."""
+    if not times:
+        return True
     files: set[str] = set()
     for place in places:
         if place.source.path not in files and not any(smallest(place).touches(rule) for rule in hidden):
             files.add(place.source.path)
-    return len(files) >= times
+            if len(files) == times:
+                return True
+    return False

@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import count, cycle, islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,15 +17,16 @@ from memory_bench.metrics import exact_match
 from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
 from memory_bench.types import Episode, Event, Query, Question
-from tasks.conventions.balance import balanced
 from tasks.conventions.cards import Card
 from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError, can_show
+from tasks.conventions.hands import Dealer, hidden_from
 from tasks.conventions.questions import Asked, choices, completed
 from tasks.conventions.rules import KINDS, PACKAGE, Rule
 from tasks.conventions.sourced import mine_source
 from tasks.conventions.splits import CHANGING, MISLED, SPLITS, Known, Splits, Told
 
-DRAWS = 100  # of one episode, before it is said that it cannot be had
+DRAWS = 100  # of one episode by one hand
+HANDS = 5  # that are tried for one episode, before it is said that it cannot be had
 DECKS = 4  # seeds whose order of rules is kept
 FORMS = ("choices", "completion")
 WRITTEN = ("chunks", "cards", "both")
@@ -105,6 +106,7 @@ class Conventions:
             self.mined, earlier, kinds=kinds, cutter=self.cutter, shown=times, context_lines=context_lines
         )
         self.pool = self.found.pool("rules", 0)
+        self.dealer = Dealer(self.mined.package, questions=questions, by_cards=written == "cards")
         self.deck = lru_cache(DECKS)(self.deal)
         self.check_that_it_fits()
 
@@ -131,14 +133,17 @@ class Conventions:
         return (self.episode(seed, number) for number in range(self.number))
 
     def episode(self, seed: int, number: int) -> Episode:
-        """Draw until every rule can be shown beside the others. Raises BadInput where that does not happen."""
+        """Draw until every rule can be shown beside the others: of a small package, some hands leave too few.
+
+        Then the next hand of its split is asked for. Raises BadInput where that does not help either.
+        """
         rng = Generator(PCG64(SeedSequence([seed, number])))
-        asked = self.deck(seed)[number]
-        for _ in range(DRAWS):
-            try:
-                return self.draw(f"conventions-{seed}-{number:04d}", asked, rng)
-            except TooFewPlacesError:
-                continue
+        for asked in islice(self.deck(seed)[number :: len(self.splits)], HANDS):
+            for _ in range(DRAWS):
+                try:
+                    return self.draw(f"conventions-{seed}-{number:04d}", asked, rng)
+                except TooFewPlacesError:
+                    continue
         raise self.crowded()
 
     def crowded(self) -> BadInput:
@@ -148,56 +153,10 @@ class Conventions:
         )
 
     def deal(self, seed: int) -> list[list[Known]]:
-        """Return what every episode asks for: laps of all rules, but of those with one answer no more than its share.
-
-        Rules that share their lines with others of the episode wait for the next; what is left of a lap is left out.
-        """
-        laps = cycle([self.laps(split, seed) for split in self.splits])
-        return [next(hands) for hands in islice(laps, self.number)]
-
-    def laps(self, split: str, seed: int) -> Iterator[list[Known]]:
-        pool = self.pool if split == "rules" else self.found.pool(split, seed)
-        if len(pool) < self.questions:
-            raise BadInput(
-                f"task.splits=[{split}]: {self.mined.package} has {len(pool)} that can be shown and asked for, "
-                f"task.questions={self.questions} are needed; lower that or name a larger package"
-            )
-        number = [] if split == "rules" else [SPLITS.index(split)]
-        for lap in count():
-            yield from self.lap(pool, Generator(PCG64(SeedSequence([seed, lap, 1, *number]))))
-
-    def lap(self, pool: Sequence[Known], rng: Generator) -> list[list[Known]]:
-        """Raises BadInput where no episode can be had."""
-        left = balanced(pool, rng)
-        hands: list[list[Known]] = []
-        while len(hand := self.hand(left)) == self.questions:
-            hands.append(hand)
-            left = [known for known in left if known not in hand]
-        if not hands:
-            raise self.crowded()
-        return hands
-
-    def hand(self, left: Sequence[Known]) -> list[Known]:
-        """Return the first rules that can each be shown without showing another; fewer than asked for at the end."""
-        hand: list[Known] = []
-        for start in range(len(left)):
-            hand = []
-            for known in left[start:]:
-                if self.are_apart([*hand, known]):
-                    hand.append(known)
-                if len(hand) == self.questions:
-                    return hand
-        return hand
-
-    def are_apart(self, hand: Sequence[Known]) -> bool:
-        if self.written == "cards":
-            return len({known.name for known in hand}) == len(hand)
-        return all(
-            can_show(told.places, told.times, hidden_from(told, hand))
-            for known in hand
-            for told in (known, known.against)
-            if told
-        )
+        """Return what every episode asks for, and hands to spare. The splits take turns."""
+        pools = [(split, self.pool if split == "rules" else self.found.pool(split, seed)) for split in self.splits]
+        turns = cycle([self.dealer.hands(split, pool, seed) for split, pool in pools])
+        return [next(hands) for hands in islice(turns, self.number + (HANDS - 1) * len(pools))]
 
     def draw(self, name: str, asked: Sequence[Known], rng: Generator) -> Episode:
         """Return what is told, in random order, then the questions. Ids are random bytes.
@@ -302,21 +261,6 @@ class Conventions:
         misled = exact_match(said, [question.tags["instead"]]) if "instead" in question.tags else 0.0
         more = {MISLED[question.tags["split"]]: right} if "instead" in question.tags and (right or misled) else {}
         return {"exact_match": right, **more}
-
-
-def hidden_from(told: Told, asked: Sequence[Known]) -> list[Rule]:
-    """Return what the chunks of a rule may not show: what else is asked, and what says otherwise.
-
-    A rule and what supersedes it stand in the same lines of two versions of a file: they need not be kept apart.
-    """
-    hidden: list[Rule] = []
-    for known in asked:
-        own = told is known or told is known.against
-        if not own:
-            hidden += known.rules
-        elif known.split not in CHANGING:
-            hidden += [rule for rule in known.rules if rule is not told.rule]
-    return hidden
 
 
 def check_one(name: str, value: object, choices: Sequence[str]) -> None:
