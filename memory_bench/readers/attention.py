@@ -10,6 +10,7 @@ Shape legend: B batch, H heads, Q queries, T keys, C head width.
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ class AttentionKernel:
         """Return what one profiled call ran. Raises Unavailable where it is not what the name says."""
         inputs = _example(device, dtype, keys=128, head_width=head_width)
         on_gpu = device.type == "cuda"
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler writes to stderr that it starts and stops
         with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiled:
             self(*inputs, is_causal=True)
             if on_gpu:
