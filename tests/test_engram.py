@@ -5,6 +5,8 @@ Slot and network are small and random, so nothing here shows that anything is re
 
 from __future__ import annotations
 
+import copy
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +94,14 @@ def test_a_second_write_goes_on_from_the_rows_that_the_first_left() -> None:
     once = loss_of(tokens, table)
     write_rows(MODEL, table, [tokens], steps=2, rate=0.1, recency=0.0)
     assert loss_of(tokens, table) < once
+
+
+def test_rows_that_would_be_no_numbers_are_refused_and_nothing_is_written() -> None:
+    harmed, table = copy.deepcopy(MODEL), EngramTable(SLOT, CPU)
+    harmed.embed.weight[305] = math.nan
+    with pytest.raises(BadInput, match=r"^\d+ rows would hold what is no number, .* such as memory.rate=0.4$"):
+        write_rows(harmed, table, [list(range(300, 310))], steps=1, rate=0.1, recency=0.0)
+    assert not any(rows_RC.any() for rows_RC in table.rows.values())
 
 
 def test_texts_that_go_through_the_model_in_parts_are_written_as_if_they_went_together() -> None:
@@ -271,7 +281,8 @@ def test_readers_without_a_slot_are_refused(tmp_path: Path) -> None:
     ("name", "value", "expected"),
     [
         ("steps", 0, "a whole number >= 1, such as memory.steps=24"),
-        ("rate", 0, "a number > 0, such as memory.rate=0.4"),
+        ("rate", 0, r"a number in \(0, 1000\], such as memory.rate=0.4"),
+        ("rate", float("nan"), r"a number in \(0, 1000\], such as memory.rate=0.4"),
         ("recency", 1.5, r"a number in \[0, 1\), such as memory.recency=0.5"),
     ],
 )

@@ -97,7 +97,7 @@ def learn(twin: Twin, names: Names, course: Course, *, batch: int, seed: int) ->
         F.cross_entropy(logits_BV.float(), targets_B).backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()
-    flops = 3 * course.steps * batch * twin.forward_flops(LONGEST + 1)
+    flops = 3 * course.steps * batch * twin.forward_flops(LONGEST + 1, read=1)
     return book.requires_grad_(False), {"seconds": time.process_time() - started, "flops": float(flops)}
 
 

@@ -85,7 +85,7 @@ def _read(table: EngramTable, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
     for layer, rows_BTH in table.slot.rows(tokens_BT).items():
         holds_BTH = table.rows[layer].any(1).cpu()[torch.from_numpy(rows_BTH)]
         exposed_BT = exposed_BT | holds_BTH.any(-1)
-        shared_BT = shared_BT | holds_BTH.unflatten(-1, (-1, heads)).all(-1).any(-1)
+        shared_BT = shared_BT | holds_BTH.view(*tokens_BT.shape, -1, heads).all(-1).any(-1)
     return exposed_BT, shared_BT
 
 

@@ -22,6 +22,9 @@ from memory_bench.events import EventStore
 from memory_bench.readers.local import LocalReader
 from memory_bench.types import Event, Passage, Query
 
+MOST_RATE = 1000
+"""Rows of the size of one hold what a write needs; far beyond it no step can be computed at all."""
+
 
 class Engram:
     """`steps` of gradient descent with Adam for each settling, its step size `rate`; the weight of an event in the loss
@@ -36,8 +39,8 @@ class Engram:
     def __init__(self, *, steps: int, rate: float, recency: float) -> None:
         if steps < 1:
             raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=24")
-        if rate <= 0:
-            raise BadInput(f"memory.rate={rate}: expected a number > 0, such as memory.rate=0.4")
+        if not 0 < rate <= MOST_RATE:
+            raise BadInput(f"memory.rate={rate}: expected a number in (0, {MOST_RATE}], such as memory.rate=0.4")
         if not 0 <= recency < 1:
             raise BadInput(f"memory.recency={recency}: expected a number in [0, 1), such as memory.recency=0.5")
         self.steps = steps

@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 from torch import Tensor
 
 from adapters.engram.slot import EngramSlot, EngramTable
+from memory_bench.errors import BadInput
 from memory_bench.readers.model import TinyModel
 
 TEXTS_AT_ONCE = 64
@@ -65,7 +66,8 @@ def write_rows(
     """Write the texts (token ids, in the order in which they were told) into the table, from the rows as they are.
 
     `steps` of Adam with step size `rate`. The weight of a text in the loss rises in order from 1 - `recency` to
-    1 + `recency`: where two texts contradict each other, the later one is the likelier.
+    1 + `recency`: where two texts contradict each other, the later one is the likelier. Raises BadInput, and writes
+    nothing, where rows would hold what is no number.
     """
     if not texts:
         return
@@ -83,6 +85,11 @@ def write_rows(
             weights = weights_B[start : start + TEXTS_AT_ONCE]
             write_loss(model, tokens_BT, real_BT, embeddings, weights).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+    if wrong := sum(int((~values_UC.isfinite().all(1)).sum()) for values_UC in values.values()):
+        raise BadInput(
+            f"{wrong} rows would hold what is no number, and nothing was written: the reader's weights hold such, or "
+            f"memory.rate={rate} is too large; restore the weights, or type a smaller rate such as memory.rate=0.4"
+        )
     for layer, found in touched.found.items():
         table.rows[layer][found.to(device)] = values[layer].detach()
 
