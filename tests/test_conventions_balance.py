@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from numpy.random import PCG64, Generator
 from scipy import stats
 
 from memory_bench.contracts import Task
+from memory_bench.errors import BadInput
 from memory_bench.guards import task_leaks
 from memory_bench.types import Episode, Event, Query, Question
 from tasks.conventions.balance import CHOICES, Circle, balanced
-from tests.conventions import conventions, hundred
+from tests.conventions import conventions, hundred, questions
 from tests.test_session import of_pandas, session
 
 CAPPED = [*"aaaaaaaaa", *"bb", "c", "d", "e", "f"]
@@ -88,3 +90,16 @@ def test_a_choice_that_only_begins_like_the_answer_is_not_right() -> None:
         "the longest choice": 0.0,
         "the shortest choice": 0.0,
     }
+
+
+def test_rules_of_one_answer_are_too_few_to_be_asked_beside_each_other(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    homes = ["acme.core"] * 5 + ["acme.speed"]
+    for number, home in enumerate(homes * 20):
+        text = f"from {home} import name_{number % len(homes)}\n"
+        (tmp_path / "acme" / f"m{number}.py").write_text(text)
+    options = {"path": str(tmp_path), "kinds": ["home"], "rules": 6}
+    with pytest.raises(BadInput, match=r"task\.questions=3: 2 of the 6 rules of .* can be asked for, or one answer"):
+        conventions(questions=3, **options)
+    for episode in conventions(questions=2, **options).episodes(0):
+        assert {question.answers[0] for question in questions(episode)} == set(homes)

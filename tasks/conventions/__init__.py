@@ -30,9 +30,13 @@ and what changed: between the commits, or by seeded renames, tagged `synthetic`.
 too, and a score of its own says whether it was taken. Rules are told by chunks of files, from which they must be
 induced, by cards that say each in a sentence, or by both (`task.written`).
 
-By choices (the default) one answer in four is right by chance, see the tag `choices`. The prior's answer is always
-offered, and a reader without help tends to it. By completion the reader has to
-stop by itself; what follows the answer in the line is not judged.
+By choices (the default) one answer in four is right by chance, see the tag `choices`. Offered are, as far as there are
+such: the rule's answer; what other packages say of this very name; what another folder says, and where something
+changed or is an exception, the old value or the rule (`right_scope`, `not_stale` and `not_blind` count who takes
+these); then answers to other questions of the kind, drawn such that whatever is offered is right equally often (see
+tasks.conventions.balance). What other packages would say of any name is no choice, but where fewer than four others
+are: it is never right, and whoever left it out would be right once in three. By completion the reader has to stop by
+itself; what follows the answer in the line is not judged.
 """
 
 from tasks.conventions.task import Conventions

@@ -50,6 +50,11 @@ class Circle:
         whole, rest = divmod(self.lengths[unquoted(answer)], self.parts)
         return whole + int(rng.integers(self.parts) < rest)
 
+    @property
+    def most(self) -> int:
+        """How many rules of the kind can be asked for in a lap, at most."""
+        return sum(-(-length // self.parts) for length in self.lengths.values())
+
     def beside(self, answer: str, rng: Generator) -> list[str]:
         """Return the other answers that are offered where this one is right, in random order."""
         names = list(self.lengths)
@@ -79,6 +84,11 @@ def circles(rules: Sequence[Rule]) -> dict[str, Circle]:
     """Return the circle of every kind that there is among the rules."""
     kinds = dict.fromkeys(rule.kind for rule in rules)
     return {kind: Circle(rule.value for rule in rules if rule.kind == kind) for kind in kinds}
+
+
+def most(pool: Sequence[Asking]) -> int:
+    """Return how many are ever asked for in one lap, where no answer may be usually right."""
+    return sum({one.rule.kind: one.circle.most for one in pool}.values())
 
 
 def balanced(pool: Sequence[A], rng: Generator) -> list[A]:

@@ -12,10 +12,12 @@ from itertools import count
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.errors import BadInput
-from tasks.conventions.balance import balanced
+from tasks.conventions.balance import balanced, most
 from tasks.conventions.chunks import can_show
 from tasks.conventions.rules import Rule
 from tasks.conventions.splits import CHANGING, SPLITS, Known, Told
+
+LAPS = 3  # that may be without a hand, one after the other: each has another order, and other rules of one answer
 
 
 class Dealer:
@@ -30,16 +32,23 @@ class Dealer:
         self.by_cards = by_cards
 
     def hands(self, split: str, pool: Sequence[Known], seed: int) -> Iterator[list[Known]]:
-        """Yield hands without end. Raises BadInput where a pool is too small or a lap has none."""
+        """Yield hands without end. Raises BadInput where a pool has too few, or laps have none."""
         if len(pool) < self.questions:
             raise BadInput(
                 f"task.splits=[{split}]: {self.package} has {len(pool)} that can be shown and asked for, "
                 f"task.questions={self.questions} are needed; lower that or name a larger package"
             )
+        if most(pool) < self.questions:
+            raise BadInput(
+                f"task.questions={self.questions}: {most(pool)} of the {len(pool)} rules of {self.package} can be "
+                "asked for, or one answer would be usually right; lower it or name a larger package"
+            )
         number = [] if split == "rules" else [SPLITS.index(split)]
+        barren = 0
         for lap in count():
             hands = self.lap(pool, Generator(PCG64(SeedSequence([seed, lap, 1, *number]))))
-            if not hands:
+            barren = 0 if hands else barren + 1
+            if barren == LAPS:
                 raise BadInput(
                     f"task.questions={self.questions}: the rules of {self.package} cannot be shown so often apart from "
                     "each other; lower it"
