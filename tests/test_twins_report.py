@@ -46,9 +46,9 @@ def recall(plan: str, arm: str, seed: int, end: float) -> Row:
 
 
 def rows(**changed: float) -> dict[str, list[Row]]:
-    """Rows of three seeds for every plan but `text` and `one_shot`."""
+    """Rows of three seeds for every plan but `text`, `one_shot` and the sweep."""
     ends = {**ENDS, **changed}
-    found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot", "text")}
+    found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot")}
     for plan in ("recall_4k", "recall_16k"):
         found[plan] = [recall(plan, arm, seed, end) for seed in (1, 2, 3) for arm, end in ends.items()]
     found["tables"] = [recall("tables", arm, seed, 0.9) for seed in (1, 2) for arm in ("rows_64", "engram", "orders_2")]
@@ -92,7 +92,7 @@ def test_what_was_not_measured_is_null_with_its_reason() -> None:
     assert number
     assert f"null <sup>{number[1]}</sup>: `text`" in page
     assert re.search(rf"text: behind the iso-parameter twin \| null <sup>{number[1]}</sup>", page)
-    empty = render({name: [] for name in (*plans(), "one_shot", "text")})
+    empty = render({name: [] for name in (*plans(), "one_shot")})
     assert "Nothing was measured yet" in empty
     assert "nan" not in page + empty
 

@@ -63,7 +63,10 @@ def publish(folder: Path) -> None:
 
 
 def published() -> dict[str, list[Row]]:
-    return {name: read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plans()}
+    """Return plan -> its rows. The ablations stand among those of `recall_4k`, whose names and seeds they share."""
+    rows = {name: read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plans()}
+    rows["recall_4k"] += rows.pop("ablations_4k")
+    return rows
 
 
 def write_page() -> Path:
@@ -82,6 +85,7 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
         "# Engram beside its twins",
         OPENING,
         *_recall(rows, notes),
+        *_rates(rows["rates_4k"], notes),
         *_probes(rows, notes),
         *_facts(rows["facts"], notes),
         *_one_shot(rows.get("one_shot", ()), notes),
@@ -100,20 +104,19 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
 
 
 OPENING = """\
-Engram gives a network rows that hashed n-grams address. Its twins are the same backbone (width 128, 4 blocks) with one
-thing changed: no table, a wider backbone for it, one row a head, addresses that a salt scatters, single tokens, no
-gate, the first block only. One function trains all of them on the same names in the same order, each at the rate that
-was best on a seed of its own. Brackets hold 95 % intervals over seeds (bootstrap); differences are paired by seed. A
-difference is a *tie* where its interval holds 0, or where it is not more than twice the spread between seeds: nothing
-is claimed of it. The networks are small and the names are made up: this says what the mechanism does, not what it buys
-a large model."""
+Engram gives a network rows that hashed n-grams address. Its twins are the same backbone (width 128, 4 blocks) with
+one thing changed: no table, a wider backbone for it, one row a head, addresses that a salt scatters, single tokens,
+no gate, the first block only. One function trains all of them on the same names in the same order. Brackets hold 95 %
+intervals over seeds (bootstrap); differences are paired by seed. A difference is a *tie* where its interval holds 0,
+or where it is not more than twice the spread between seeds: nothing is claimed of it. The networks are small and the
+names are made up: this says what the mechanism does, not what it buys a large model."""
 
 
 def _recall(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
     for plan, names in (("recall_4k", "4,096"), ("recall_16k", "16,384")):
         yield f"## Entity recall, {names} names"
         found = summary.arms(rows[plan])
-        if not found:
+        if "engram" not in found:
             yield f"{notes.null('not measured: its plan was not run to a first seed')}: `{plan}`"
             continue
         yield _headline(found)
@@ -159,15 +162,37 @@ def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes
             notes.show(summary.known(runs, "accuracy"), reason=""),
             f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}", str(len(runs)),
         ])  # fmt: skip
-    rates = sorted({row["key"]["rate"] for row in rows if row["key"]["purpose"] == "sweep"})
-    swept = f"Rates tried for every arm: {', '.join(f'{rate:g}' for rate in rates)}." if rates else ""
-    return f"{grid(heads, lines)}\n\n{swept} All arms of a seed: the same batches in the same order (equal digests)."
+    orders = {
+        run["key"]["seed"]: {row["order"] for row in rows if row["key"]["seed"] == run["key"]["seed"]} for run in rows
+    }
+    same = all(len(digests) == 1 for digests in orders.values())
+    seen = "the same batches in the same order" if same else "**batches that were not the same**"
+    return f"{grid(heads, lines)}\n\nAll arms of a seed saw {seen}, by their digests."
+
+
+def _rates(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    yield "## Rates, on a seed that counts nowhere else"
+    if not rows:
+        yield f"{notes.null('not measured: its plan was not run')}: `rates_4k`. Every arm learned at the same rate."
+        return
+    rates = sorted({row["key"]["rate"] for row in rows})
+    ends = {(row["key"]["arm"], row["key"]["rate"]): row["curve"][-1] for row in rows}
+    lines = []
+    for name in dict.fromkeys(row["key"]["arm"] for row in rows):
+        points = [ends.get((name, rate)) for rate in rates]
+        shown = [
+            notes.null("not measured: its plan was not run to here") if point is None
+            else f"{point['accuracy']:.2f}, {point['loss']:.2f}" for point in points
+        ]  # fmt: skip
+        lines.append([f"`{name}`", *shown])
+    yield f"Accuracy and loss after {rows[0]['curve'][-1]['step']} steps, 4,096 names."
+    yield grid(["arm", *(f"{rate:g}" for rate in rates)], lines)
 
 
 def _probes(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
     for plan in ("recall_4k", "recall_16k"):
         found = summary.arms(rows[plan])
-        if not found:
+        if "engram" not in found:
             continue
         yield f"## Inside, `{plan}`, after the last step"
         yield "Accuracy of the read-out after each block (logit lens):"
@@ -207,7 +232,7 @@ def _gate_lines(found: Mapping[str, Sequence[Row]]) -> list[list[str]]:
 def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
     yield "## Size of the table, and orders"
     found = summary.arms(rows)
-    if not found:
+    if "engram" not in found:
         yield f"{notes.null('not measured: its plan was not run to a first seed')}: `tables`"
         return
     last = found["engram"][0]["curve"][-1]["step"]
@@ -283,7 +308,7 @@ def _one_shot(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
 def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
     yield "## Text alone"
     found = summary.arms(rows)
-    if not found:
+    if "engram" not in found:
         yield f"{notes.null('not measured: its plan was not run to a first seed')}: `text`"
         return
     lines = []
@@ -315,8 +340,8 @@ def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _measured(rows: Mapping[str, Sequence[Row]]) -> str:
-    ran = [name for name, found in rows.items() if found]
     every = [row for found in rows.values() for row in found]
+    ran = dict.fromkeys(row["plan"] for row in every)
     if not every:
         return "Nothing was measured yet: `python -m adapters.engram.twins recall_4k`."
     facts = {
