@@ -41,7 +41,7 @@ def recall(plan: str, arm: str, seed: int, end: float) -> Row:
     )
     return row(
         plan, arm, seed, curve, sizes=sizes, accuracy=share, lens=[0.0, 0.1, 0.9 * share, share], gates=gates,
-        without_rows=without, collisions=shared,
+        without_rows=without, collisions=shared, order=f"digest {seed}",
     )  # fmt: skip
 
 
