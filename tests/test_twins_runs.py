@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from adapters.engram.twins import facts, probes
+from adapters.engram.twins.__main__ import main
 from adapters.engram.twins.arms import ENGRAM, arm
 from adapters.engram.twins.backbone import Size
 from adapters.engram.twins.facts import FactsPlan, best_step, teach
@@ -183,3 +184,10 @@ def test_ways_are_compared_from_one_and_the_same_network() -> None:
     assert first["before"] == second["before"]
     assert first["curve"][0]["loss"] == second["curve"][0]["loss"]
     assert list(kept) == [0]
+
+
+def test_the_command_says_in_one_line_what_it_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recall_5k", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("plan 'recall_5k': expected one of ")
+    assert main(["report", "--publish", "--out", str(tmp_path)]) == 2
+    assert "run a plan first" in capsys.readouterr().err

@@ -47,10 +47,10 @@ class FactsPlan:
     new: int
     pretraining_steps: int
     pretraining_rate: float
-    steps: int
     ways: Mapping[str, Sequence[float]]
     development_seed: int
     seeds: Sequence[int]
+    steps: int = 12
 
     def jobs(self, done: Sequence[Row]) -> Iterator[Job]:
         trained: dict[int, Twin] = {}
