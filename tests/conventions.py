@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 import memory_bench
 from memory_bench.types import Episode, Event, Question
 from tasks.conventions import Conventions
+from tasks.conventions.rules import PACKAGE, Mined, Rule, mine
 
 ROOT = Path(memory_bench.__file__).parent.parent
 FILES = 40  # in each folder of the package that is written for a test
@@ -80,3 +83,17 @@ def write_package(root: Path, name: str, *, files: int = FILES) -> None:
     (root / name / "__init__.py").write_text("from acme.elsewhere import register\n")
     (root / name / "tests").mkdir()
     (root / name / "tests" / "test_all.py").write_text("from acme.wrong import register\n" * 200)
+
+
+@contextmanager
+def mined_while_installed(root: Path) -> Iterator[Mined]:
+    """The rules of a package that are known, while it can be imported by its name `acme`."""
+    write_package(root, "acme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(root)
+        yield mine("acme")
+
+
+def rule_of(mined: Mined, kind: str, subject: str, scope: str = PACKAGE) -> Rule:
+    (found,) = [one for one in mined.rules if (one.kind, one.subject, one.scope) == (kind, subject, scope)]
+    return found
