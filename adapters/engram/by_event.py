@@ -22,7 +22,9 @@ class EngramByEvent(Engram):
     bytes held. To keep each event's rows as they were before it would save the events told before the forgotten one,
     and take a hundred times the bytes of a text.
 
-    The numbers were chosen on episodes of the reader's training grammar that it was never trained on, not on a task.
+    A control for what forgetting costs, and no good memory: of 64 questions in the event's wording about 8 facts in 512
+    tokens of held-out training text, it began no answer with the value, at 8 steps of .4 as of .2, where writing the
+    texts together began 4. Its numbers were not tuned.
     """
 
     def __init__(self, *, steps: int, rate: float) -> None:
