@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -22,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import memory_bench
+from memory_bench.source_files import source_files
 
 CORE = Path(memory_bench.__file__).parent
 ROOT = CORE.parent
@@ -52,31 +52,9 @@ def targets(config: Mapping[str, Any]) -> list[str]:
 
 
 def code_hashes(targets: Iterable[str]) -> dict[str, str]:
-    """Return file -> sha256 of the core and of the plug-ins that take part."""
-    files = {*CORE.glob("*.py")}.union(*(_files(target.rpartition(".")[0]) for target in targets))
+    """Return file -> sha256 of the core and of the plug-ins that take part, with all of ours that they import."""
+    files = {*CORE.glob("*.py")}.union(*(source_files(target.rpartition(".")[0]) for target in targets))
     return {f"{file.parent.name}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
-
-
-def _files(module: str) -> set[Path]:
-    file = _source(module)
-    # a room such as adapters/ holds strangers; a folder in it (a plug-in that outgrew its file) belongs together
-    alone = file.name != "__init__.py" and module.count(".") < 2
-    return {file} if alone else {*file.parent.glob("*.py")}
-
-
-def _source(module: str) -> Path:
-    """Return a module's file. Nothing is imported but its room: to import a plug-in is to import its engine."""
-    room, *inner = module.split(".")
-    spec = importlib.util.find_spec(room)
-    if spec is not None and not inner and spec.origin is not None:
-        return Path(spec.origin)
-    folders = spec.submodule_search_locations if spec is not None else None
-    for folder in folders or []:
-        path = Path(folder, *inner)
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
-            if file.exists():
-                return file
-    raise ImportError(f"no module {module!r}, which a _target_ names")
 
 
 def environment(device: str) -> dict[str, object]:

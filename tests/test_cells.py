@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from memory_bench import config, provenance, records
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
+from memory_bench.source_files import source_files
 from tests import stubs
 from tests.stoppable import Stoppable
 
@@ -306,5 +307,34 @@ def test_the_files_of_a_plug_in_are_found_without_importing_it() -> None:
     files = set(provenance.code_hashes(["adapters.engram.memory.Engram", "adapters.none.NoMemory"]))
     assert {"engram/memory.py", "engram/slot.py", "adapters/none.py", "memory_bench/runner.py"} <= files
     assert "adapters/bm25.py" not in files
+    assert not {file for file in files if file.startswith("twins/")}  # beside the memory, and no part of it
     with pytest.raises(ImportError, match=r"no module 'adapters\.nun', which a _target_ names"):
         provenance.code_hashes(["adapters.nun.NoMemory"])
+
+
+def test_a_plug_in_is_made_of_all_that_it_imports_and_of_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {
+        "room/__init__.py": "",
+        "room/plug.py": "import json\nfrom room import near\nfrom .folder.inner import name\n",
+        "room/near.py": "def later():\n    import room.lazy\n",
+        "room/lazy.py": "import room.plug",  # a circle
+        "room/folder/__init__.py": "from ..above import anything",
+        "room/folder/inner.py": "name = 1",
+        "room/folder/beside.py": "",
+        "room/above.py": "anything = 1",
+        "room/stranger.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    made_of = {str(file.relative_to(tmp_path)) for file in source_files("room.plug")}
+    assert made_of == set(texts) - {"room/folder/beside.py", "room/stranger.py"}
+    (tmp_path / "room/near.py").write_text("import room.stranger", encoding="utf-8")
+    os.utime(tmp_path / "room/near.py", ns=(1, 1))  # a clock may not have moved on
+    made_of = {str(file.relative_to(tmp_path)) for file in source_files("room.plug")}
+    assert made_of == set(texts) - {"room/folder/beside.py", "room/lazy.py"}
+    with pytest.raises(ImportError, match=r"no module 'room\.plugg', which a _target_ names"):
+        source_files("room.plugg")
