@@ -1,4 +1,4 @@
-"""Which files a plug-in is made of: its own, and every one of ours that they import. Nothing is imported to find out."""
+"""Which files a plug-in is made of: its own, and every one of ours that they import. None is imported to find out."""
 
 from __future__ import annotations
 
