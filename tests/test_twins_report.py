@@ -101,8 +101,8 @@ def test_tables_hold_the_numbers_of_the_rows() -> None:
     page = render(rows())
     engram = next(line for line in page.splitlines() if line.startswith("| `engram` | 0.00 M | 60%"))
     assert "| 0.95 [0.95, 0.95] |" in engram
-    assert "| `full` | 0.002 | 2.0 [" in page
-    assert "| full fine-tuning: old facts .90 or less | 0.875 [" in page
+    assert "| `full` | 0.002 | 2.0 (all seeds) |" in page
+    assert "| full fine-tuning: old facts .90 or less | 0.875 (all seeds) |" in page
     assert "| 16,384 names, 160 steps: iso-parameter .30 or less | 0.601 [" in page
 
 

@@ -66,13 +66,14 @@ def _panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def _band(panel: Axes, xs: Sequence[float], points: Sequence[Mapping[int, float]], number: int, label: str) -> None:
-    """Draw means over seeds with their intervals; a band is what new seeds would be expected in."""
+    """Draw means over seeds with their intervals; where all seeds are equal there is none to draw."""
     top = max(1.0, *(value for point in points for value in point.values()))
     spans = [summary.mean(point, (0.0, top)) for point in points]
+    bands = [(span.mean, span.mean) if span.method == "no spread" else (span.low, span.high) for span in spans]
     look = _look(number)
     panel.plot(xs, [span.mean for span in spans], label=label, markevery=max(1, len(xs) // 8), **look)
     panel.fill_between(
-        xs, [span.low for span in spans], [span.high for span in spans], color=look["color"], alpha=0.15, linewidth=0
+        xs, [low for low, _ in bands], [high for _, high in bands], color=look["color"], alpha=0.15, linewidth=0
     )
 
 

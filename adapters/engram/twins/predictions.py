@@ -108,4 +108,6 @@ def _interval(values: Mapping[int, float], bounds: tuple[float, float] = (0.0, 1
     found = summary.mean(values, bounds)
     if len(values) == 1:
         return f"{found.mean:.3f} (one seed)"
+    if found.method == "no spread":
+        return f"{found.mean:.3f} (all seeds)"
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"

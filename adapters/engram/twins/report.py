@@ -39,6 +39,8 @@ class Notes:
         digits = 2 if bounds == (0.0, 1.0) else 1
         if interval.clusters == 1:
             return f"{interval.mean:.{digits}f} (one seed)"
+        if interval.method == "no spread":
+            return f"{interval.mean:.{digits}f} (all seeds)"
         return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
     def gap(self, found: Gap | None) -> str:
@@ -107,9 +109,10 @@ OPENING = """\
 Engram gives a network rows that hashed n-grams address. Its twins are the same backbone (width 128, 4 blocks) with
 one thing changed: no table, a wider backbone for it, one row a head, addresses that a salt scatters, single tokens,
 no gate, the first block only. One function trains all of them on the same names in the same order. Brackets hold 95 %
-intervals over seeds (bootstrap); differences are paired by seed. A difference is a *tie* where its interval holds 0,
-or where it is not more than twice the spread between seeds: nothing is claimed of it. The networks are small and the
-names are made up: this says what the mechanism does, not what it buys a large model."""
+intervals over seeds (bootstrap; *all seeds*: they are equal, and show no spread); differences are paired by seed. A
+difference is a *tie* where its interval holds 0, or where it is not more than twice the spread between seeds: nothing
+is claimed of it. The networks are small and the names are made up: this says what the mechanism does, not what it
+buys a large model."""
 
 
 def _recall(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
@@ -146,8 +149,8 @@ def _middle(found: Mapping[str, Sequence[Row]]) -> int:
 def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes: Notes) -> str:
     step, last = _middle(found), found["engram"][0]["curve"][-1]["step"]
     heads = [
-        "arm", "parameters", "in the table", "operations a name", "rate", "steps to .90", f"accuracy at {step}",
-        "against engram", f"accuracy at {last}", "CPU-s", "seeds",
+        "arm", "parameters", "in the table", "operations a name", "rate", "steps to .90", "CPU-s to .90",
+        f"accuracy at {step}", "against engram", f"accuracy at {last}", "CPU-s", "seeds",
     ]  # fmt: skip
     lines = []
     for name, runs in found.items():
@@ -156,7 +159,8 @@ def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes
         lines.append([
             f"`{name}`", f"{sizes['parameters'] / 1e6:.2f} M", f"{sizes['table_parameters'] / sizes['parameters']:.0%}",
             f"{sizes['forward_flops'] / 1e6:.1f} M", f"{runs[0]['key']['rate']:g}",
-            notes.show(there if len(there) == len(runs) else {}, (0.0, last), reason=some),
+            notes.show(_if_all(runs, there), (0.0, last), reason=some),
+            notes.show(_if_all(runs, summary.steps_to(runs, axis="seconds")), ANYTHING, reason=some),
             notes.show(summary.at(runs, step), reason=""),
             _against(summary.at(runs, step), summary.at(found["engram"], step), notes, itself=name == "engram"),
             notes.show(summary.known(runs, "accuracy"), reason=""),
@@ -253,7 +257,7 @@ def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
         lines.append([
             f"`{name}`", f"{sizes['table_parameters'] / sizes['parameters']:.0%}", f"{shared['rows_per_ngram']:.2f}",
             f"{shared['shared']:.2f}", f"{shared['shared_in_all_heads']:.2f}",
-            notes.show(there if len(there) == len(runs) else {}, (0.0, last), reason=some),
+            notes.show(_if_all(runs, there), (0.0, last), reason=some),
             notes.show(summary.known(runs, "accuracy"), reason=""), str(len(runs)),
         ])  # fmt: skip
     yield grid(heads, lines)
@@ -331,6 +335,11 @@ def _against(
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> str:  # fmt: skip
     return notes.null("itself") if itself else notes.gap(summary.gap(ours, theirs, bounds))
+
+
+def _if_all(runs: Sequence[Row], values: Mapping[int, float]) -> Mapping[int, float]:
+    """Return the values where every seed has one: a mean over those that got there would flatter."""
+    return values if len(values) == len(runs) else {}
 
 
 def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

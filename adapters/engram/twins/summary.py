@@ -64,14 +64,14 @@ def at(rows: Sequence[Row], step: int, score: str = "accuracy") -> dict[int, flo
     return {seed: curve[step] for seed, curve in found.items() if step in curve}
 
 
-def steps_to(rows: Sequence[Row], share: float = REACHED) -> dict[int, float]:
-    """Return seed -> the step at which the accuracy first reaches a share, on a line between measurements; nothing for
-    a seed that does not reach it: a number of its own would be made up."""
+def steps_to(rows: Sequence[Row], share: float = REACHED, *, axis: str = "step") -> dict[int, float]:
+    """Return seed -> the step (or seconds, or flops) at which the accuracy first reaches a share, on a line between
+    measurements; nothing for a seed that does not reach it: a number of its own would be made up."""
     found = {}
     for row in rows:
         before = (0.0, 0.0)
         for point in row["curve"]:
-            after = (float(point["step"]), float(point["accuracy"]))
+            after = (float(point[axis]), float(point["accuracy"]))
             if after[1] >= share:
                 rise = (share - before[1]) / (after[1] - before[1])
                 found[int(row["key"]["seed"])] = before[0] + rise * (after[0] - before[0])
