@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ from adapters.engram.twins.facts import FactsPlan, best_step, teach
 from adapters.engram.twins.names import VOCABULARY, draw_names
 from adapters.engram.twins.recall import Recall, lens, tensors
 from adapters.engram.twins.recall_plan import RecallPlan
-from adapters.engram.twins.runs import Row, load, plans, read, run
+from adapters.engram.twins.runs import Row, code_digest, load, plans, read, run
 from adapters.engram.twins.sweep import best_rate
 from adapters.engram.twins.train import Course, train
 from adapters.engram.twins.twin import Twin
 from memory_bench.errors import BadInput
+from memory_bench.source_files import source_files
 
 TINY = RecallPlan(
     names=64, arms=["dense", "rows_64"], steps=2, sweep_steps=1, rates=[0.001, 0.01], development_seed=0, seeds=[1],
@@ -87,6 +89,35 @@ def test_runs_of_another_plan_are_not_mixed(tmp_path: Path) -> None:
     file.write_text(json.dumps({**read(file)[0], "code": "0"}) + "\n")
     with pytest.raises(BadInput, match="holds runs of other code"):
         run("tiny", single, file)
+
+
+def test_code_that_a_plan_imports_moves_its_digest_and_code_beside_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"plan": "from twins_room.near import rate\nclass Plan: ...\n", "near": "rate = 1\n", "page": "title = 1\n"}
+    (tmp_path / "twins_room").mkdir()
+    files = {name: tmp_path / "twins_room" / f"{name}.py" for name in texts}
+    for name, text in texts.items():
+        files[name].write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    plan = import_module("twins_room.plan").Plan()
+    before = code_digest(plan)
+    files["page"].write_text("title = 2\n")
+    assert code_digest(plan) == before
+    digests = {before}
+    for name in ("near", "plan"):
+        files[name].write_text(texts[name] + "# changed\n")
+        digests.add(code_digest(plan))
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("name", plans())
+def test_the_code_of_every_plan_is_the_network_its_rows_and_its_training_and_not_the_page(name: str) -> None:
+    made_of = {f"{file.parent.name}/{file.name}" for file in source_files(type(load(name)).__module__)}
+    twins = {f"twins/{part}.py" for part in ("arms", "backbone", "draws", "names", "recall", "train", "twin")}
+    engram = {f"engram/{part}.py" for part in ("module", "table", "convolution", "address", "costs")}
+    assert made_of >= {*twins, *engram, "memory_bench/ngrams.py"}
+    assert not made_of & {f"twins/{part}.py" for part in ("report", "figures", "summary", "predictions", "__main__")}
 
 
 def test_the_rate_with_the_lowest_loss_is_taken_and_one_that_blew_up_is_not() -> None:

@@ -17,12 +17,9 @@ from typing import Any, ClassVar, Protocol
 
 import yaml
 
-from memory_bench import ngrams, provenance
+from memory_bench import provenance
 from memory_bench.errors import BadInput
-
-HERE = Path(__file__).parent
-TRAINING = ("arms", "backbone", "draws", "names", "probes", "recall", "sweep", "train", "twin")
-"""Modules here that can move a number of any plan."""
+from memory_bench.source_files import source_files
 
 Row = dict[str, Any]
 
@@ -91,11 +88,9 @@ def run(name: str, plan: Plan, file: Path, *, told: Callable[[Row], None] = lamb
 
 
 def code_digest(plan: Plan) -> str:
-    """Return one digest over every file that can move a number of a plan's runs."""
-    own = [Path(str(import_module(type(plan).__module__).__file__)), *(HERE / f"{name}.py" for name in TRAINING)]
-    engram = [HERE.parent / name for name in ("module.py", "table.py", "convolution.py")]
-    files = [*own, *engram, Path(ngrams.__file__)]
-    texts = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+    """Return one digest over every file that can move a number of a plan's runs: its own and all that it imports."""
+    made_of = sorted(source_files(type(plan).__module__))
+    texts = [f"{file.parent.name}/{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in made_of]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 

@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from adapters.engram.twins.runs import Job, Row
 
 
-class Swept(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class SweptPlan(ABC):
     """Each arm is trained for `sweep_steps` at each of the `rates` on `development_seed`, and then for `steps` on each
     of the `seeds` at the rate whose loss was the lowest there. A single rate needs no sweep."""
 
-    @property
-    def arms(self) -> Sequence[str]: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def sweep_steps(self) -> int: ...
-    @property
-    def rates(self) -> Sequence[float]: ...
-    @property
-    def development_seed(self) -> int: ...
-    @property
-    def seeds(self) -> Sequence[int]: ...
+    arms: Sequence[str]
+    steps: int
+    sweep_steps: int
+    rates: Sequence[float]
+    development_seed: int
+    seeds: Sequence[int]
 
+    @abstractmethod
     def trained(self, name: str, *, seed: int, rate: float, steps: int) -> dict[str, Any]:
         """Train one arm and return what was measured: a `curve` at least."""
-        ...
 
+    def jobs(self, done: Sequence[Row]) -> Iterator[Job]:
+        """Yield the sweep, and then all arms of a seed before those of the next: what is cut off has whole seeds."""
+        if len(self.rates) > 1:
+            for rate in self.rates:
+                for name in self.arms:
+                    yield self._job("sweep", name, self.development_seed, rate, self.sweep_steps)
+        for seed in self.seeds:
+            for name in self.arms:
+                yield self._job("seed", name, seed, best_rate(done, name, self.rates), self.steps)
 
-def swept_jobs(plan: Swept, done: Sequence[Row]) -> Iterator[Job]:
-    """Yield the sweep, and then all arms of a seed before those of the next: what is cut off has whole seeds."""
-    if len(plan.rates) > 1:
-        for rate in plan.rates:
-            for name in plan.arms:
-                yield _job(plan, "sweep", name, plan.development_seed, rate, plan.sweep_steps)
-    for seed in plan.seeds:
-        for name in plan.arms:
-            yield _job(plan, "seed", name, seed, best_rate(done, name, plan.rates), plan.steps)
-
-
-def _job(plan: Swept, purpose: str, name: str, seed: int, rate: float, steps: int) -> Job:
-    key = {"purpose": purpose, "arm": name, "seed": seed, "rate": rate}
-    return Job(key, lambda: plan.trained(name, seed=seed, rate=rate, steps=steps))
+    def _job(self, purpose: str, name: str, seed: int, rate: float, steps: int) -> Job:
+        key = {"purpose": purpose, "arm": name, "seed": seed, "rate": rate}
+        return Job(key, lambda: self.trained(name, seed=seed, rate=rate, steps=steps))
 
 
 def best_rate(done: Sequence[Row], name: str, rates: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ Shape legend: B batch, T tokens of a window, N windows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ from torch import Tensor
 from adapters.engram.twins.arms import arm
 from adapters.engram.twins.names import order, order_digest
 from adapters.engram.twins.probes import gates
-from adapters.engram.twins.runs import Job, Row
-from adapters.engram.twins.sweep import swept_jobs
-from adapters.engram.twins.train import Course, mean_loss, train
+from adapters.engram.twins.sweep import SweptPlan
+from adapters.engram.twins.train import Course, learned, mean_loss
 from adapters.engram.twins.twin import Twin
 from memory_bench.readers.checkpoint import TOKENIZER
 from memory_bench.readers.training.corpus import Document, load_corpus
@@ -77,36 +76,25 @@ class Reading:
         return {"bits_per_byte": sum(nats) / len(self.asked_NT) / math.log(2) * self.prose.tokens_per_byte}
 
 
-@dataclass(frozen=True)
-class TextPlan:
+@dataclass(frozen=True, kw_only=True)
+class TextPlan(SweptPlan):
     """As a plan of entity recall, with windows of `window` tokens of the docstrings of `packages` for names."""
 
     packages: Sequence[str]
-    arms: Sequence[str]
-    steps: int
-    sweep_steps: int
-    rates: Sequence[float]
-    development_seed: int
-    seeds: Sequence[int]
     window: int = 64
     batch: int = 32
     every: int = 25
     asked: int = 256
-
-    def jobs(self, done: Sequence[Row]) -> Iterator[Job]:
-        return swept_jobs(self, done)
 
     def trained(self, name: str, *, seed: int, rate: float, steps: int) -> dict[str, Any]:
         tokenizer = Tokenizer.from_file(str(TOKENIZER))
         prose = cut(load_corpus(self.packages, CORPUS), tokenizer, window=self.window)
         lesson = Reading(prose, steps=steps, batch=self.batch, asked=self.asked, seed=seed)
         twin = arm(name, tokenizer.get_vocab_size()).twin(seed=seed)
-        curve = list(train(twin, lesson, Course(steps=steps, rate=rate, every=self.every)))
+        measured = learned(twin, lesson, Course(steps=steps, rate=rate, every=self.every))
         snippet_BT = prose.held_out_NT[:1, :SNIPPET]
         return {
-            "curve": curve,
-            "order": lesson.digest,
-            "sizes": {**twin.sizes(), "forward_flops": twin.forward_flops(self.window, read=self.window)},
+            **measured,
             "snippet": [tokenizer.decode([number]) for number in snippet_BT[0].tolist()],
             "gates": {layer: gate_BT[0].tolist() for layer, gate_BT in gates(twin, snippet_BT).items()},
         }

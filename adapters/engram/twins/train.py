@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
@@ -33,13 +33,26 @@ class Course:
 
 
 class Lesson(Protocol):
-    """What is learned, the same for every arm."""
+    """What is learned, the same for every arm. `digest`: of the order of its data."""
+
+    digest: str
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return tokens_BT and targets_BT of step 0, 1, ...: `NOTHING` where nothing is asked."""
 
     def scores(self, twin: Twin) -> Mapping[str, float]:
         """Return what the network has learned so far, by name."""
+
+
+def learned(twin: Twin, lesson: Lesson, course: Course) -> dict[str, Any]:
+    """Train a network to the end. Return its curve, what it learned in which order, and its sizes: `forward_flops` are
+    those of one sequence."""
+    tokens_BT, targets_BT = lesson.batch(0)
+    return {
+        "curve": list(train(twin, lesson, course)),
+        "order": lesson.digest,
+        "sizes": {**twin.sizes(), "forward_flops": _forward_flops(twin, tokens_BT, targets_BT)},
+    }
 
 
 def train(twin: Twin, lesson: Lesson, course: Course) -> Iterator[dict[str, float]]:
@@ -60,8 +73,7 @@ def train(twin: Twin, lesson: Lesson, course: Course) -> Iterator[dict[str, floa
         tokens_BT, targets_BT = lesson.batch(step)
         losses.append(_step(twin, optimizers, tokens_BT, targets_BT))
         seconds += time.process_time() - started
-        read = int((targets_BT[0] != NOTHING).sum())  # of every sequence as many
-        flops += 3 * len(tokens_BT) * twin.forward_flops(tokens_BT.shape[1], read=read)
+        flops += 3 * len(tokens_BT) * _forward_flops(twin, tokens_BT, targets_BT)
         if (step + 1) % course.every == 0 or step + 1 == course.steps:
             loss, losses = sum(losses) / len(losses), []
             row = {
@@ -82,6 +94,12 @@ def _step(twin: Twin, optimizers: list[torch.optim.Optimizer], tokens_BT: Tensor
     for optimizer in optimizers:
         optimizer.step()
     return float(loss.detach())
+
+
+def _forward_flops(twin: Twin, tokens_BT: Tensor, targets_BT: Tensor) -> int:
+    """Return the operations of one forward pass over one sequence of a batch."""
+    read = int((targets_BT[0] != NOTHING).sum())  # of every sequence as many
+    return twin.forward_flops(tokens_BT.shape[1], read=read)
 
 
 def _updates(optimizers: list[torch.optim.Optimizer]) -> int:

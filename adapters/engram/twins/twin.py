@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapters.engram.costs import costs
 from adapters.engram.module import EngramModule
 from adapters.engram.table import TrainedTable, parameter_groups
 from adapters.engram.twins.backbone import Backbone, Size
@@ -67,17 +68,17 @@ class Twin(nn.Module):
     def sizes(self) -> dict[str, int]:
         """Return parameters in all, those in the table, and those that take part in each token."""
         total = sum(parameter.numel() for parameter in self.parameters())
-        table = 0 if self.table is None else sum(rows_RC.numel() for rows_RC in self.table.parameters())
-        read = 0 if self.engram is None else len(self.engram.layers) * self.engram.embedding_width
+        if self.engram is None:
+            return {"parameters": total, "table_parameters": 0, "active_parameters": total}
+        added = costs(self.engram)
+        table, read = added.sparse_parameters, added.read_parameters
         return {"parameters": total, "table_parameters": table, "active_parameters": total - table + read}
 
     def forward_flops(self, tokens: int, *, read: int) -> int:
-        """Return the operations of one forward pass over a sequence: the dense part, keys and values. To find a row is
-        integer arithmetic and a copy, and counts nothing."""
-        if self.engram is None:
-            return self.size.forward_flops(tokens, read=read)
-        weights = sum(weight.numel() for weight in (*self.engram.key.parameters(), *self.engram.value.parameters()))
-        return self.size.forward_flops(tokens, read=read) + 2 * tokens * weights
+        """Return the operations of one forward pass over a sequence: the dense part and, counted as there, the matrices
+        of Engram. To find a row is integer arithmetic and a copy, and counts nothing."""
+        added = 0 if self.engram is None else costs(self.engram).matrix_flops
+        return self.size.forward_flops(tokens, read=read) + tokens * added
 
 
 def _module(size: Size, engram: Mapping[str, Any], seed: int) -> EngramModule:
