@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from adapters.engram.twins import figures, report, summary
+from adapters.engram.twins import figures, report, summary, unmeasured
 from adapters.engram.twins.report import PAGE, published, render
 from adapters.engram.twins.runs import Row, plans
 from memory_bench.errors import BadInput
@@ -95,6 +96,31 @@ def test_what_was_not_measured_is_null_with_its_reason() -> None:
     empty = render({name: [] for name in (*plans(), "one_shot")})
     assert "Nothing was measured yet" in empty
     assert "nan" not in page + empty
+
+
+def test_plans_without_a_row_are_listed_with_the_command_that_runs_them() -> None:
+    page = render(rows())
+    listed = page.partition("## Not measured here\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"run `python -m adapters\.engram\.twins (\w+)`", listed)) == {
+        "ablations_4k", "one_shot", "rates_4k", "text"
+    }  # fmt: skip
+    assert "- Text alone: bits per byte of docstrings that were not trained on" in listed
+    every = {**rows(), **{name: [recall(name, "engram", 1, 0.9)] for name in ("rates_4k", "ablations_4k")}}
+    assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"one_shot", "text"}
+    assert list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()})) == []
+
+
+def test_what_only_a_gpu_runs_is_said_to_have_never_run_until_one_was_measured(tmp_path: Path) -> None:
+    never = "\n".join(unmeasured.places(tmp_path))
+    assert "written and never executed" in never
+    assert "`conf/experiment/engram_offload.yaml`" in never
+    assert "`make gpu`" in never
+    measured = json.dumps({"hardware": {"gpu": {"name": "NVIDIA H100 80GB HBM3"}}})
+    (tmp_path / "engram_offload_nvidia_h100.json").write_text(measured)
+    told = "\n".join(unmeasured.places(tmp_path))
+    assert "Measured on NVIDIA H100 80GB HBM3: `results/published/engram_offload_nvidia_h100.json`." in told
+    assert "never executed" not in told
+    assert "\n\n".join(unmeasured.places()) in render(rows())
 
 
 def test_tables_hold_the_numbers_of_the_rows() -> None:

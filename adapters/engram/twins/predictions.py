@@ -36,10 +36,7 @@ def table(rows: Found, notes: Footnotes) -> str:
         ("text: Engram about -.03 bits per byte against the backbone at equal steps", _bits(rows["text"], "dense")),
         ("text: behind the iso-parameter twin", _bits(rows["text"], "iso_parameter")),
     ]
-    body = [
-        f"| {said} | {found or notes.null('not measured: its plan was not run to a first seed')} |"
-        for said, found in lines
-    ]
+    body = [f"| {said} | {found or notes.null(summary.NO_SEED)} |" for said, found in lines]
     return "\n".join(["| predicted | found |", "|:--|--:|", *body])
 
 

@@ -6,13 +6,13 @@ What no row holds is null, with the reason in a footnote.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from adapters.engram.twins import figures, predictions, summary
+from adapters.engram.twins import figures, predictions, summary, unmeasured
 from adapters.engram.twins.facts import KNOWN, best_step
 from adapters.engram.twins.runs import Row, plans, read
-from adapters.engram.twins.summary import REACHED, Gap
+from adapters.engram.twins.summary import NO_SEED, REACHED, Gap
 from memory_bench.errors import BadInput
 from memory_bench.provenance import ROOT
 from memory_bench.statistics import Interval
@@ -86,12 +86,14 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
     parts = [
         "# Engram beside its twins",
         OPENING,
-        *_recall(rows, notes),
+        *_section("Entity recall, 4,096 names", "recall_4k", rows, notes, _recall),
+        *_section("Entity recall, 16,384 names", "recall_16k", rows, notes, _recall),
         *_rates(rows["rates_4k"], notes),
         *_probes(rows, notes),
-        *_facts(rows["facts"], notes),
-        *_one_shot(rows.get("one_shot", ()), notes),
-        *_text(rows["text"], notes),
+        *_section("Size of the table, and orders", "tables", rows, notes, _tables),
+        *_section("New facts: by rows, by all weights, by LoRA", "facts", rows, notes, _facts, needs="rows"),
+        *_section("New facts in one shot, without a gradient", "one_shot", rows, notes, _one_shot, needs="one_shot"),
+        *_section("Text alone", "text", rows, notes, _text),
         "## Predicted and found",
         predictions.table(rows, notes),
         *(
@@ -99,6 +101,8 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
             if drawn
             else []
         ),
+        *unmeasured.not_run(rows),
+        *unmeasured.places(),
         notes.footnotes(),
         _measured(rows),
     ]
@@ -115,15 +119,22 @@ is claimed of it. The networks are small and the names are made up: this says wh
 buys a large model."""
 
 
-def _recall(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
-    for plan, names in (("recall_4k", "4,096"), ("recall_16k", "16,384")):
-        yield f"## Entity recall, {names} names"
-        found = summary.arms(rows[plan])
-        if "engram" not in found:
-            yield f"{notes.null('not measured: its plan was not run to a first seed')}: `{plan}`"
-            continue
-        yield _headline(found)
-        yield _recall_table(rows[plan], found, notes)
+def _section(
+    title: str, plan: str, rows: Mapping[str, Sequence[Row]], notes: Notes,
+    told: Callable[[Sequence[Row], Notes], Iterable[str]], *, needs: str = "engram",
+) -> Iterable[str]:  # fmt: skip
+    """Yield a heading and what is told of a plan's rows; null where the arm that it `needs` has no seed that counts."""
+    yield f"## {title}"
+    if needs in summary.arms(rows[plan]):
+        yield from told(rows[plan], notes)
+    else:
+        yield f"{notes.null(NO_SEED)}: `{plan}`"
+
+
+def _recall(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+    found = summary.arms(rows)
+    yield _headline(found)
+    yield _recall_table(rows, found, notes)
 
 
 def _headline(found: Mapping[str, Sequence[Row]]) -> str:
@@ -154,17 +165,15 @@ def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes
     ]  # fmt: skip
     lines = []
     for name, runs in found.items():
-        sizes, there = runs[0]["sizes"], summary.steps_to(runs)
-        some = f"{len(there)} of {len(runs)} seeds know .90 of the names by the last step: no mean"
+        sizes = runs[0]["sizes"]
         lines.append([
             f"`{name}`", f"{sizes['parameters'] / 1e6:.2f} M", f"{sizes['table_parameters'] / sizes['parameters']:.0%}",
             f"{sizes['forward_flops'] / 1e6:.1f} M", f"{runs[0]['key']['rate']:g}",
-            notes.show(_if_all(runs, there), (0.0, last), reason=some),
-            notes.show(_if_all(runs, summary.steps_to(runs, axis="seconds")), ANYTHING, reason=some),
+            _reached(runs, notes, (0.0, last)), _reached(runs, notes, ANYTHING, axis="seconds"),
             notes.show(summary.at(runs, step), reason=""),
             _against(summary.at(runs, step), summary.at(found["engram"], step), notes, itself=name == "engram"),
             notes.show(summary.known(runs, "accuracy"), reason=""),
-            f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}", str(len(runs)),
+            _seconds(runs), str(len(runs)),
         ])  # fmt: skip
     orders = {
         run["key"]["seed"]: {row["order"] for row in rows if row["key"]["seed"] == run["key"]["seed"]} for run in rows
@@ -219,7 +228,6 @@ def _probes(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
         yield grid(["arm", *ways], lines)
         yield "Gate, mean over names, at each token (a name, then the question mark):"
         yield grid(["arm, layer", *(f"token {place}" for place in range(1, 6))], _gate_lines(found))
-    yield from _tables(rows["tables"], notes)
 
 
 def _gate_lines(found: Mapping[str, Sequence[Row]]) -> list[list[str]]:
@@ -234,11 +242,7 @@ def _gate_lines(found: Mapping[str, Sequence[Row]]) -> list[list[str]]:
 
 
 def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    yield "## Size of the table, and orders"
     found = summary.arms(rows)
-    if "engram" not in found:
-        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `tables`"
-        return
     last = found["engram"][0]["curve"][-1]["step"]
     heads = [
         "arm",
@@ -252,24 +256,18 @@ def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
     ]
     lines = []
     for name, runs in found.items():
-        sizes, shared, there = runs[0]["sizes"], runs[0]["collisions"], summary.steps_to(runs)
-        some = f"{len(there)} of {len(runs)} seeds know .90 of the names by the last step: no mean"
+        sizes, shared = runs[0]["sizes"], runs[0]["collisions"]
         lines.append([
             f"`{name}`", f"{sizes['table_parameters'] / sizes['parameters']:.0%}", f"{shared['rows_per_ngram']:.2f}",
             f"{shared['shared']:.2f}", f"{shared['shared_in_all_heads']:.2f}",
-            notes.show(_if_all(runs, there), (0.0, last), reason=some),
-            notes.show(summary.known(runs, "accuracy"), reason=""), str(len(runs)),
+            _reached(runs, notes, (0.0, last)), notes.show(summary.known(runs, "accuracy"), reason=""), str(len(runs)),
         ])  # fmt: skip
     yield grid(heads, lines)
     yield "N-grams are those of the longest order; `rows_N` is `engram` with about N rows a head."
 
 
 def _facts(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    yield "## New facts: by rows, by all weights, by LoRA"
     found = summary.arms(rows)
-    if not found:
-        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `facts`"
-        return
     options = rows[0]["options"]
     yield (
         f"{options['new']} new names into a network that knows {options['old']:,}, all of them in every step. Counted "
@@ -293,11 +291,7 @@ def _facts(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
 
 
 def _one_shot(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    yield "## New facts in one shot, without a gradient"
-    runs = summary.arms(rows).get("one_shot", [])
-    if not runs:
-        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `one_shot`"
-        return
+    runs = summary.arms(rows)["one_shot"]
     yield "Rows are set to a learned code of the value; it is told where a name ends, and values are 256 tokens."
     lines = []
     for place, point in enumerate(runs[0]["curve"]):
@@ -310,11 +304,7 @@ def _one_shot(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
 
 
 def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    yield "## Text alone"
     found = summary.arms(rows)
-    if "engram" not in found:
-        yield f"{notes.null('not measured: its plan was not run to a first seed')}: `text`"
-        return
     lines = []
     last = min(runs[0]["curve"][-1]["step"] for runs in found.values())
     for name, runs in found.items():
@@ -323,7 +313,7 @@ def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
             f"`{name}`", f"{runs[0]['sizes']['parameters'] / 1e6:.2f} M", f"{runs[0]['key']['rate']:g}",
             notes.show(ours, (0.0, 8.0), reason=""),
             _against(ours, theirs, notes, itself=name == "engram", bounds=(0.0, 8.0)),
-            f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}", str(len(runs)),
+            _seconds(runs), str(len(runs)),
         ])  # fmt: skip
     yield grid(
         ["arm", "parameters", "rate", f"bits per byte at {last} steps", "against engram", "CPU-s", "seeds"], lines
@@ -337,9 +327,15 @@ def _against(
     return notes.null("itself") if itself else notes.gap(summary.gap(ours, theirs, bounds))
 
 
-def _if_all(runs: Sequence[Row], values: Mapping[int, float]) -> Mapping[int, float]:
-    """Return the values where every seed has one: a mean over those that got there would flatter."""
-    return values if len(values) == len(runs) else {}
+def _reached(runs: Sequence[Row], notes: Notes, bounds: tuple[float, float], *, axis: str = "step") -> str:
+    """Show when .90 is known, where every seed gets there: a mean over those that do would flatter."""
+    there = summary.steps_to(runs, axis=axis)
+    some = f"{len(there)} of {len(runs)} seeds know .90 of the names by the last step: no mean"
+    return notes.show(there if len(there) == len(runs) else {}, bounds, reason=some)
+
+
+def _seconds(runs: Sequence[Row]) -> str:
+    return f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}"
 
 
 def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -17,6 +17,7 @@ from adapters.engram.twins.runs import Row
 from memory_bench.statistics import Interval, clustered_interval
 
 REACHED = 0.9
+NO_SEED = "not measured: its plan was not run to a first seed"
 
 
 @dataclass(frozen=True)
