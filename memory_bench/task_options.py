@@ -28,6 +28,11 @@ def check_choices(name: str, value: object, choices: Sequence[str]) -> None:
         raise BadInput(f"task.{name}={value}: expected a list of some of {', '.join(choices)}, such as [{choices[0]}]")
 
 
+def check_one(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise BadInput(f"task.{name}={value}: expected one of {', '.join(choices)}")
+
+
 def check_path(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value):
         raise BadInput(f"task.{name}={value}: expected a path, or null")

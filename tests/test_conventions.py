@@ -130,7 +130,7 @@ def test_a_scoped_question_is_shown_by_its_folder() -> None:
 
 
 def test_chunks_keep_their_size_and_an_episode_does_not_fit_the_budget() -> None:
-    tokenizer = conventions().tokenizer
+    tokenizer = conventions().form.tokenizer
     for episode in hundred()[:20]:
         sizes = [len(tokenizer.encode(event.text).ids) for event in events(episode)]
         assert len(sizes) == 36
@@ -139,7 +139,7 @@ def test_chunks_keep_their_size_and_an_episode_does_not_fit_the_budget() -> None
 
 
 def test_evidence_cannot_be_told_from_hay_by_length_place_or_id() -> None:
-    tokenizer = conventions().tokenizer
+    tokenizer = conventions().form.tokenizer
     evidence: list[tuple[int, float, int]] = []
     hay: list[tuple[int, float, int]] = []
     for episode in hundred():

@@ -196,7 +196,7 @@ def test_rules_are_told_by_chunks_by_cards_or_by_both(written: str, told: int) -
 
 
 def test_cards_are_short_and_none_is_told_twice() -> None:
-    tokenizer = conventions().tokenizer
+    tokenizer = conventions().form.tokenizer
     for split in ("rules", "conflicts", "renames"):
         for episode in of_pandas(split, "cards"):
             texts = [event.text for event in events(episode)]

@@ -16,30 +16,26 @@ a card once and its id from then on saves tokens, as long as the card has not le
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.errors import BadInput
-from memory_bench.metrics import exact_match, holds
-from memory_bench.task_options import check_choices, check_flag, check_path, check_seed, check_whole
-from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
-from memory_bench.types import Episode, Event, Query, Question
+from memory_bench.metrics import holds
+from memory_bench.task_options import check_choices, check_flag, check_seed, check_whole
+from memory_bench.types import Episode, Event, Question
 from tasks.conventions.balance import Circle, balanced, circles
 from tasks.conventions.cards import Card
 from tasks.conventions.finders import BASIC
-from tasks.conventions.questions import Asked, ask, choices, completed, mask
-from tasks.conventions.rules import PACKAGE, Rule
+from tasks.conventions.form import Form, score
+from tasks.conventions.questions import Asked, ask, mask
+from tasks.conventions.rules import Rule
 from tasks.conventions.sourced import mine_source
 
 DRAWS: Final = 100  # of one session, before it is said that it cannot be had
-FORMS: Final = ("choices", "completion")
 IDS: Final = r"\[r\d{3}\]"
 NUMBERS: Final = 1000  # of three digits
 
@@ -107,9 +103,6 @@ class Session:
         check_whole("episodes", episodes, least=1)
         check_whole("context_lines", context_lines, least=0)
         check_flag("carry", carry)
-        check_path("tokenizer", tokenizer)
-        if answer not in FORMS:
-            raise BadInput(f"task.answer={answer}: expected one of {', '.join(FORMS)}")
         if not asked <= rules <= NUMBERS:
             raise BadInput(f"task.rules={rules}: expected task.asked={asked} or more, and {NUMBERS} at most")
         if edits < asked:
@@ -120,9 +113,7 @@ class Session:
         self.number = episodes
         self.context_lines = context_lines
         self.carry = carry
-        self.answer = answer
-        self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
-        self.tokenizer = read_tokenizer(self.tokenizer_path)
+        self.form = Form(answer=answer, tokenizer=tokenizer)
         self.mined, _ = mine_source(package, path, None, kinds)
         self.rules = [rule for rule in self.mined.rules if rule.kind in kinds and rule.is_discriminating]
         self.pool = self.known()
@@ -154,11 +145,7 @@ class Session:
 
     def identity(self) -> Mapping[str, str]:
         """Return one sha256 for everything that was read (over names and digests of its files), and the versions."""
-        return {
-            **self.mined.identity,
-            "tokenizer": hashlib.sha256(self.tokenizer_path.read_bytes()).hexdigest(),
-            "python": platform.python_version(),
-        }
+        return self.form.identity(self.mined.identity)
 
     def episodes(self, seed: int) -> Iterator[Episode]:
         """Yield one session after the other; each depends on the seed and its number only."""
@@ -194,7 +181,17 @@ class Session:
         questions = []
         for turn, (known, line) in enumerate(edits):
             again = any(known is earlier for earlier, _ in edits[:turn])
-            questions.append(self.question(f"{name}-q{turn:02}", known, line, events[known.rule], turn, again, rng))
+            questions.append(
+                self.form.question(
+                    f"{name}-q{turn:02}",
+                    known,
+                    line,
+                    rng,
+                    time=float(self.in_book + turn),
+                    evidence=[events[known.rule]],
+                    tags={"needed": "again" if again else "first", "turn": str(turn)},
+                )
+            )
         return Episode(name, (*events.values(), *questions), carry=self.carry, ids=IDS)
 
     def card(self, rule: Rule) -> str:
@@ -223,35 +220,8 @@ class Session:
         book = [*needed, *islice(others, self.in_book - len(needed))]
         return [book[at] for at in rng.permutation(len(book))]
 
-    def question(
-        self, id: str, known: Known, asked: Asked, card: Event, turn: int, again: bool, rng: Generator
-    ) -> Question:
-        rule = known.rule
-        offered = choices(rule, asked, known.circle, rng)
-        covered = covers(card.text, asked.cloze, rule.value, self.tokenizer)
-        return Question(
-            id,
-            Query(asked.text, time=float(self.in_book + turn)),
-            asked.cloze,
-            answers=(rule.value,),
-            evidence=frozenset({card.id}),
-            choices=tuple(f"{one}{asked.rest}" for one in offered) if self.answer == "choices" else (),
-            tags={
-                "kind": rule.kind,
-                "ngram_covered": "yes" if covered else "no",
-                "needed": "again" if again else "first",
-                "turn": str(turn),
-                "scope": "package" if rule.scope == PACKAGE else "folder",
-                "answer": self.answer,
-                "choices": str(len(offered)),
-                "prior": rule.prior,
-                "subject": rule.subject,
-            },
-        )
-
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where what stands in place of the mask is what the rule says."""
-        return {"exact_match": exact_match(completed(question.tags["kind"], answer), question.answers)}
+        return score(question, answer)
 
 
 def without(line: Line, rule: Rule, values: Sequence[str]) -> Asked | None:

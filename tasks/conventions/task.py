@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import cycle, islice
-from pathlib import Path
 from typing import TypeAlias
 
 from numpy.random import PCG64, Generator, SeedSequence
 
 from memory_bench.errors import BadInput
-from memory_bench.metrics import exact_match
-from memory_bench.task_options import check_choices, check_path, check_seed, check_whole
-from memory_bench.task_tokens import BUNDLED_TOKENIZER, covers, read_tokenizer
-from memory_bench.types import Episode, Event, Query, Question
+from memory_bench.task_options import check_choices, check_one, check_seed, check_whole
+from memory_bench.types import Episode, Event, Question
 from tasks.conventions.cards import Card
 from tasks.conventions.chunks import Chunk, Cutter, TooFewPlacesError, can_show
+from tasks.conventions.form import Form, score
 from tasks.conventions.hands import Dealer, hidden_from
-from tasks.conventions.questions import Asked, choices, completed
-from tasks.conventions.rules import KINDS, PACKAGE, Rule
+from tasks.conventions.questions import Asked
+from tasks.conventions.rules import KINDS, Rule
 from tasks.conventions.sourced import mine_source
-from tasks.conventions.splits import CHANGING, MISLED, SPLITS, Known, Splits, Told
+from tasks.conventions.splits import CHANGING, SPLITS, Known, Splits, Told
 
 DRAWS = 100  # of one episode by one hand
 HANDS = 5  # that are tried for one episode, before it is said that it cannot be had
 DECKS = 4  # seeds whose order of rules is kept
-FORMS = ("choices", "completion")
 WRITTEN = ("chunks", "cards", "both")
 
 Piece: TypeAlias = Chunk | Card
@@ -83,8 +79,6 @@ class Conventions:
         check_whole("episodes", episodes, least=1)
         check_whole("questions", questions, least=1)
         check_whole("context_lines", context_lines, least=0)
-        check_path("tokenizer", tokenizer)
-        check_one("answer", answer, FORMS)
         check_one("written", written, WRITTEN)
         if questions > rules:
             raise BadInput(f"task.questions={questions}: an episode tells of task.rules={rules} only; raise that")
@@ -94,11 +88,9 @@ class Conventions:
         self.shown = shown
         self.number = episodes
         self.questions = questions
-        self.answer = answer
         self.written = written
-        self.tokenizer_path = Path(tokenizer) if tokenizer else BUNDLED_TOKENIZER
-        self.tokenizer = read_tokenizer(self.tokenizer_path)
-        self.cutter = Cutter(chunk_tokens, self.tokenizer)
+        self.form = Form(answer=answer, tokenizer=tokenizer)
+        self.cutter = Cutter(chunk_tokens, self.form.tokenizer)
         self.mined, earlier = mine_source(package, path, commits, kinds)
         self.versions = [earlier, self.mined] if earlier else [self.mined]
         times = 0 if written == "cards" else shown
@@ -121,11 +113,7 @@ class Conventions:
 
     def identity(self) -> Mapping[str, str]:
         """Return one sha256 for every package that was read (over names and digests of its files), and the versions."""
-        return {
-            **{name: sha256 for mined in self.versions for name, sha256 in mined.identity.items()},
-            "tokenizer": hashlib.sha256(self.tokenizer_path.read_bytes()).hexdigest(),
-            "python": platform.python_version(),
-        }
+        return self.form.identity({name: sha256 for mined in self.versions for name, sha256 in mined.identity.items()})
 
     def episodes(self, seed: int) -> Iterator[Episode]:
         """Yield one episode after the other; each depends on the seed and its number only."""
@@ -217,31 +205,18 @@ class Conventions:
         return isinstance(told, Known) and told.split == "exceptions"
 
     def question(self, id: str, known: Known, told: Mapping[Event, Piece], rng: Generator) -> Question:
-        rule = known.rule
         asked = known.lines[int(rng.integers(len(known.lines)))]
-        evidence = [event for event, piece in told.items() if piece.shows(rule)]
-        stale = [event for event, piece in told.items() if known.split in CHANGING and known.says_otherwise(piece)]
-        offered = choices(rule, asked, known.circle, rng)
-        covered = any(covers(event.text, asked.cloze, asked.answer, self.tokenizer) for event in evidence)
-        return Question(
+        question = self.form.question(
             id,
-            Query(asked.text, scope=known.scope, time=float(len(told))),
-            asked.cloze,
-            answers=(asked.answer,),
-            evidence=frozenset(event.id for event in evidence),
-            stale=frozenset(event.id for event in stale),
-            choices=tuple(f"{one}{asked.rest}" for one in offered) if self.answer == "choices" else (),
-            tags={
-                "kind": rule.kind,
-                "ngram_covered": "yes" if covered else "no",
-                "scope": "package" if rule.scope == PACKAGE else "folder",
-                "answer": self.answer,
-                "choices": str(len(offered)),
-                "prior": asked.spelled(rule.prior, rule),
-                "subject": rule.subject,
-                **self.tags_of_split(known, asked),
-            },
+            known,
+            asked,
+            rng,
+            time=float(len(told)),
+            scope=known.scope,
+            evidence=[event for event, piece in told.items() if piece.shows(known.rule)],
+            stale=[event for event, piece in told.items() if known.split in CHANGING and known.says_otherwise(piece)],
         )
+        return replace(question, tags={**question.tags, **self.tags_of_split(known, asked)})
 
     def tags_of_split(self, known: Known, asked: Asked) -> Mapping[str, str]:
         """Return what is said of a question beside the rest where there is more than one thing to ask about."""
@@ -251,21 +226,7 @@ class Conventions:
         return {"split": known.split, "synthetic": "yes" if known.split == "renames" else "no", **instead}
 
     def score(self, question: Question, answer: str) -> dict[str, float]:
-        """Return exact_match: 1 where what stands in place of the mask is what the rule says.
-
-        Where something else was told that misleads, also whether it was not taken (`MISLED`): 1 for the right answer,
-        0 for the misleading one. Any other answer says nothing about that, and has no such score.
-        """
-        said = completed(question.tags["kind"], answer)
-        right = exact_match(said, question.answers)
-        misled = exact_match(said, [question.tags["instead"]]) if "instead" in question.tags else 0.0
-        more = {MISLED[question.tags["split"]]: right} if "instead" in question.tags and (right or misled) else {}
-        return {"exact_match": right, **more}
-
-
-def check_one(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise BadInput(f"task.{name}={value}: expected one of {', '.join(choices)}")
+        return score(question, answer)
 
 
 def check_splits(splits: object, commits: object, written: str) -> list[str]:
