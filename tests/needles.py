@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,22 @@ def default_kinds() -> list[str]:
     return list(yaml.safe_load((ROOT / "conf" / "task" / "needle.yaml").read_text())["kinds"])
 
 
+@cache
+def hundred() -> tuple[Episode, ...]:
+    """The cell that is published: 100 episodes of 4 questions."""
+    return tuple(needle(episodes=100).episodes(0))
+
+
 def events(episode: Episode) -> list[Event]:
     return [step for step in episode.steps if isinstance(step, Event)]
 
 
 def questions(episode: Episode) -> list[Question]:
     return [step for step in episode.steps if isinstance(step, Question)]
+
+
+def all_questions() -> list[tuple[Episode, Question]]:
+    return [(episode, question) for episode in hundred() for question in questions(episode)]
 
 
 def texts(episode: Episode) -> dict[str, str]:
