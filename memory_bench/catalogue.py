@@ -16,7 +16,7 @@ from memory_bench import provenance
 from memory_bench.config import missing_requirement
 from memory_bench.user_data import missing_data
 
-GROUPS = ("task", "memory", "reader", "embedder")
+GROUPS = ("task", "memory", "reader", "embedder", "attention")
 TOLD = ("memory-bench-suite", "torch", "numpy", "hydra-core")
 
 
@@ -45,7 +45,7 @@ def entries(group: str) -> Iterator[Entry]:
 def lacking(group: str, name: str, options: Mapping[str, Any]) -> str | None:
     """Return what a choice with these options lacks of its surroundings, with what mends it; None where it is there.
 
-    That is a file of the user's, or an option that nobody set and no variable stands for.
+    That is a file of the user's, a GPU, or an option that nobody set and no variable stands for.
     """
     return _lacks(group, options, _said(group, name).get("needs", {}))
 
@@ -117,12 +117,15 @@ def _requires(options: dict[str, Any], group: str) -> list[str]:
     return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
 
 
-def _lacks(group: str, options: Mapping[str, Any], needs: Mapping[str, str]) -> str | None:
+def _lacks(group: str, options: Mapping[str, Any], needs: Mapping[str, Any]) -> str | None:
     # a plug-in that reads the user's file names its place below the user's folder as `data`; `path` goes before it
     if "data" in options and options.get("path") is None and (reason := missing_data(options["data"])):
         return reason
+    variables = dict(needs)
+    if variables.pop("gpu", False) and isinstance(why := provenance.gpus(), str):
+        return f"it needs a GPU; found: {why}"
     # `needs: {url: NAME}` names the variable that can stand for an option
-    unset = (one for one in needs.items() if options.get(one[0]) is None and not os.environ.get(one[1]))
+    unset = (one for one in variables.items() if options.get(one[0]) is None and not os.environ.get(one[1]))
     return next((f"{group}.{key} is not set: type {group}.{key}=..., or set {name}" for key, name in unset), None)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from memory_bench import config
 from memory_bench.errors import Unavailable
@@ -24,10 +25,12 @@ def attending(name: str) -> TinyModel:
     return model
 
 
-def test_every_choice_is_a_file_that_names_it() -> None:
+def test_every_choice_is_a_file_that_names_it_and_the_gpu_that_it_needs() -> None:
     assert {file.stem for file in CONF.glob("*.yaml")} == {kernel.name for kernel in CHOICES}
     for file in CONF.glob("*.yaml"):
-        assert f"name: {file.stem}\n" in file.read_text()
+        said = yaml.safe_load(file.read_text())
+        assert said["name"] == file.stem
+        assert said.get("needs", {}) == ({} if "cpu" in choose(file.stem).devices else {"gpu": True})
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -218,7 +218,7 @@ def test_list_says_what_can_run_without_importing_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.split("\n")
-    for name in ("needle", "bm25", "minilm"):
+    for name in ("needle", "bm25", "minilm", "cpu_flash"):
         [line] = [line for line in lines if line.startswith(f"  {name} ")]
         assert "run" in line.rpartition("(")[2]
     assert any(line.startswith("versions: memory-bench-suite ") for line in lines)
@@ -254,10 +254,26 @@ def test_list_says_what_a_server_needs_until_it_is_set(monkeypatch: pytest.Monke
     assert missing() is None
 
 
-def test_what_a_memory_needs_is_no_option_of_it() -> None:
+@pytest.mark.parametrize(
+    ("gpus", "reason"),
+    [("none: no driver", "it needs a GPU; found: none: no driver"), (["one", "another"], None)],
+)
+def test_list_says_which_attention_needs_a_gpu(
+    gpus: list[str] | str, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memory_bench import catalogue, provenance
+
+    monkeypatch.setattr(provenance, "gpus", lambda: gpus)
+    missing = {entry.name: entry.missing for entry in catalogue.entries("attention")}
+    assert missing == {"auto": None, "cpu_flash": None, "fa2_sdpa": reason, "off_math": None}
+
+
+def test_what_a_choice_needs_is_no_option_of_it() -> None:
     from memory_bench import config
 
-    assert "needs" not in config.compose(["+task=stub", "+memory=qdrant_server", "reader=stub"]).config["memory"]
+    composed = config.compose(["+task=stub", "+memory=qdrant_server", "reader=shape", "attention=fa2_sdpa"]).config
+    assert "needs" not in composed["memory"]
+    assert set(composed["reader"]["attention"]) == {"_target_", "name"}
 
 
 def test_what_stands_apart_from_a_headline_is_said_by_the_task() -> None:
