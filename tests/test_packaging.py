@@ -140,7 +140,7 @@ def test_the_constraints_pin_exactly_what_an_installation_brings() -> None:
     # platforms differ in what they bring (GPU libraries, of which torch asks for exact versions itself)
     brought = {
         name
-        # gpu-names asks for a package that only a machine with a GPU has a use for
+        # gpu-names is no part of dev: it only names GPUs, and where no test runs with it, none would know its pin
         for name in _closure("memory-bench-suite", EXTRAS - {"gpu-names", "all"})
         if not name.startswith(("nvidia-", "cuda-", "triton"))
     }
