@@ -8,7 +8,7 @@ that grows warm slows both; `extra_info` has the share that one layer adds: addr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 
 import pytest
@@ -26,20 +26,17 @@ VOCABULARY, WIDTH = 4096, 128
 BOUND = 0.10
 """What one layer may add, on a machine with nothing else to do: others take its caches."""
 ROW_WIDTHS = (16, 32)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TrainedSlot(EngramModule, Slot):
     """The module where the network expects one."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads that wait for each other would be measured as a slow table. Buffers are kept, as the reader does."""
+@pytest.fixture(autouse=True, scope="module")
+def buffers_are_kept() -> None:
+    """As the reader keeps them."""
     keep_large_buffers()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def made(**changes: object) -> tuple[TinyModel, TrainedSlot, TrainedTable]:

@@ -7,10 +7,7 @@ median.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from adapters.engram.code_book import CodeBook
@@ -21,14 +18,7 @@ from adapters.engram.twins.names import VOCABULARY, draw_names
 BOUND_MICROSECONDS_A_FACT = 20
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("count", [64, 1024, 4096])
 def test_one_shot_writing(benchmark: BenchmarkFixture, count: int) -> None:
     twin = arm("engram", VOCABULARY).twin(seed=0)

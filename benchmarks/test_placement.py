@@ -35,15 +35,12 @@ CPU = torch.device("cpu")
 VOCABULARY = 4096
 LAYERS, HEADS, ROW_WIDTH = (1, 2), 8, 16  # 8 heads for each of the orders 2 and 3
 FEW, TOKENS, ROUNDS, TEXTS = 10**5, 512, 120, 16
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads that wait for each other would be measured as a slow table."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def table_goes() -> Iterator[None]:
     yield
-    torch.set_num_threads(threads)
     gc.collect()  # a table of gigabytes goes before the next one is made
 
 

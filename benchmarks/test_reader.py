@@ -6,7 +6,7 @@ benchmark's `extra_info` has the cost of one token, from the median.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ PLAN = yaml.safe_load((Path(memory_bench.__file__).parent.parent / "conf" / "tra
 CPU = torch.device("cpu")
 EVENT_TOKENS = 64
 WRITE_STEPS = 2
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made_slot() -> EngramSlot:
@@ -33,12 +34,8 @@ def made_slot() -> EngramSlot:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[TinyModel]:
-    """Two threads that wait for each other would be measured as a slow table."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield randomised(TinyModel(Shape(**PLAN["shape"], newline=NEWLINE), made_slot()))
-    torch.set_num_threads(threads)
+def model() -> TinyModel:
+    return randomised(TinyModel(Shape(**PLAN["shape"], newline=NEWLINE), made_slot()))
 
 
 def text(length: int) -> torch.Tensor:
