@@ -47,7 +47,7 @@ def recall(plan: str, arm: str, seed: int, end: float) -> Row:
 
 
 def rows(**changed: float) -> dict[str, list[Row]]:
-    """Rows of three seeds for every plan but `text`, `one_shot` and the sweep."""
+    """Rows of three seeds for every plan but `text` and `one_shot`, and none of a sweep."""
     ends = {**ENDS, **changed}
     found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot")}
     for plan in ("recall_4k", "recall_16k"):
@@ -102,10 +102,10 @@ def test_plans_without_a_row_are_listed_with_the_command_that_runs_them() -> Non
     page = render(rows())
     listed = page.partition("## Not measured here\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"run `python -m adapters\.engram\.twins (\w+)`", listed)) == {
-        "ablations_4k", "one_shot", "rates_4k", "text"
+        "ablations_4k", "one_shot", "text"
     }  # fmt: skip
     assert "- Text alone: bits per byte of docstrings that were not trained on" in listed
-    every = {**rows(), **{name: [recall(name, "engram", 1, 0.9)] for name in ("rates_4k", "ablations_4k")}}
+    every = {**rows(), "ablations_4k": [recall("ablations_4k", "engram", 1, 0.9)]}
     assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"one_shot", "text"}
     assert list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()})) == []
 
@@ -121,6 +121,20 @@ def test_what_only_a_gpu_runs_is_said_to_have_never_run_until_one_was_measured(t
     assert "Measured on NVIDIA H100 80GB HBM3: `results/published/engram_offload_nvidia_h100.json`." in told
     assert "never executed" not in told
     assert "\n\n".join(unmeasured.places()) in render(rows())
+
+
+def test_rates_that_were_swept_stand_beside_each_other_and_the_chosen_one_in_bold() -> None:
+    assert "no rate was swept: all arms learned at the same one" in render(rows())
+    swept = [recall("recall_4k", "engram", 0, end) for end in (0.5, 0.7)]
+    for run, rate, loss in zip(swept, (0.001, 0.002), (3.0, 2.0), strict=True):
+        run["key"] |= {"purpose": "sweep", "rate": rate}
+        run["curve"][-1]["loss"] = loss
+    lone = recall("recall_4k", "dense", 0, 0.25)
+    lone["key"] |= {"purpose": "sweep", "rate": 0.002}
+    page = render({**rows(), "recall_4k": [*rows()["recall_4k"], *swept, lone]})
+    assert "| `engram` | 0.50, 3.00 | **0.70, 2.00** |" in page
+    assert re.search(r"\| `dense` \| null <sup>\d+</sup> \| \*\*0.25, 5.00\*\* \|", page)
+    assert page.count("no rate was swept") == 1  # of 16,384 names
 
 
 def test_tables_hold_the_numbers_of_the_rows() -> None:

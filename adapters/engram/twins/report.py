@@ -13,6 +13,7 @@ from adapters.engram.twins import figures, predictions, summary, unmeasured
 from adapters.engram.twins.facts import KNOWN, best_step
 from adapters.engram.twins.runs import Row, plans, read
 from adapters.engram.twins.summary import NO_SEED, REACHED, Gap
+from adapters.engram.twins.sweep import best_rate
 from memory_bench.errors import BadInput
 from memory_bench.provenance import ROOT
 from memory_bench.statistics import Interval
@@ -88,7 +89,7 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
         OPENING,
         *_section("Entity recall, 4,096 names", "recall_4k", rows, notes, _recall),
         *_section("Entity recall, 16,384 names", "recall_16k", rows, notes, _recall),
-        *_rates(rows["rates_4k"], notes),
+        *_rates(rows, notes),
         *_probes(rows, notes),
         *_section("Size of the table, and orders", "tables", rows, notes, _tables),
         *_section("New facts: by rows, by all weights, by LoRA", "facts", rows, notes, _facts, needs="rows"),
@@ -183,23 +184,25 @@ def _recall_table(rows: Sequence[Row], found: Mapping[str, Sequence[Row]], notes
     return f"{grid(heads, lines)}\n\nAll arms of a seed saw {seen}, by their digests."
 
 
-def _rates(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
+def _rates(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
     yield "## Rates, on a seed that counts nowhere else"
-    if not rows:
-        yield f"{notes.null('not measured: its plan was not run')}: `rates_4k`. Every arm learned at the same rate."
-        return
-    rates = sorted({row["key"]["rate"] for row in rows})
-    ends = {(row["key"]["arm"], row["key"]["rate"]): row["curve"][-1] for row in rows}
-    lines = []
-    for name in dict.fromkeys(row["key"]["arm"] for row in rows):
-        points = [ends.get((name, rate)) for rate in rates]
-        shown = [
-            notes.null("not measured: its plan was not run to here") if point is None
-            else f"{point['accuracy']:.2f}, {point['loss']:.2f}" for point in points
-        ]  # fmt: skip
-        lines.append([f"`{name}`", *shown])
-    yield f"Accuracy and loss after {rows[0]['curve'][-1]['step']} steps, 4,096 names."
-    yield grid(["arm", *(f"{rate:g}" for rate in rates)], lines)
+    for plan in ("recall_4k", "recall_16k"):
+        swept = [row for row in rows[plan] if row["key"]["purpose"] == "sweep"]
+        if not swept:
+            yield f"{notes.null('no rate was swept: all arms learned at the same one')}: `{plan}`"
+            continue
+        rates = sorted({row["key"]["rate"] for row in swept})
+        ends = {(row["key"]["arm"], row["key"]["rate"]): row["curve"][-1] for row in swept}
+        lines = []
+        for name in dict.fromkeys(row["key"]["arm"] for row in swept):
+            points = {rate: ends[name, rate] for rate in rates if (name, rate) in ends}
+            chosen = best_rate(swept, name, list(points))
+            shown = {rate: f"{point['accuracy']:.2f}, {point['loss']:.2f}" for rate, point in points.items()}
+            shown[chosen] = f"**{shown[chosen]}**"
+            lacking = "" if len(points) == len(rates) else notes.null("not measured: its plan was not run to here")
+            lines.append([f"`{name}`", *(shown.get(rate, lacking) for rate in rates)])
+        yield f"`{plan}`: accuracy and loss after {swept[0]['curve'][-1]['step']} steps; in bold the rate of the arm."
+        yield grid(["arm", *(f"{rate:g}" for rate in rates)], lines)
 
 
 def _probes(rows: Mapping[str, Sequence[Row]], notes: Notes) -> Iterable[str]:
