@@ -72,6 +72,12 @@ def private(task: str) -> str | None:
     return reason
 
 
+def unnamed(attention: str) -> str | None:
+    """Return why a choice of attention does not say which kernel ran (`claims: {unnamed:`); None where it does."""
+    reason: str | None = _said("attention", attention).get("claims", {}).get("unnamed")
+    return reason
+
+
 def show(console: Console) -> None:
     """Print what `python -m memory_bench list` says: a line a choice, then versions and devices."""
     for group in GROUPS:

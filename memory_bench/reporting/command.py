@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
     told = [one for one in overrides if "--publish" not in flags or not one.startswith("results=")]
     report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
+        _check_attention(found)
         private = _private(found)
         REPORTS.mkdir(exist_ok=True)
         if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
@@ -73,6 +74,17 @@ def _private(found: Sequence[Measured]) -> bool:
             "page alone is published"
         )
     return bool(secret)
+
+
+def _check_attention(found: Sequence[Measured]) -> None:
+    """Kernels are compared by name. Raises BadInput where a cell that names none stands beside others."""
+    names = sorted({name for cell in found if (name := cell.config["choices"].get("attention"))})
+    vague = next(((name, reason) for name in names if (reason := catalogue.unnamed(name))), None)
+    if vague and len(names) > 1:
+        raise BadInput(
+            f"attention={vague[0]} is not to be published beside other attention ({vague[1]}): leave it out of the "
+            "experiment, or name the kernel that is meant"
+        )
 
 
 def insert(text: str, experiment: str, report: str) -> str:
