@@ -280,7 +280,7 @@ def test_readers_without_a_slot_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("steps", 0, "a whole number >= 1, such as memory.steps=24"),
+        ("steps", 0, "a whole number >= 1, such as memory.steps=32"),
         ("rate", 0, r"a number in \(0, 1000\], such as memory.rate=0.4"),
         ("rate", float("nan"), r"a number in \(0, 1000\], such as memory.rate=0.4"),
         ("recency", 1.5, r"a number in \[0, 1\), such as memory.recency=0.5"),

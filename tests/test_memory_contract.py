@@ -50,18 +50,9 @@ def subject(name: str) -> Iterator[Subject]:
         yield made
 
 
-BY_A_HAIR = {
-    ("engram", "keeps_what_was_not_forgotten"): "the weights of tiny are weak at language, through which it writes: of "
-    "two facts that were told one is said or not by a hair, and `check +memory=engram` says so"
-}
-"""Promises that are broken today, and why: no reason to claim less, and no news either."""
-
-
 @pytest.mark.parametrize("promise", PROPERTIES, ids=lambda promise: promise.__name__)
 @pytest.mark.parametrize("name", MEMORIES)
-def test_every_memory_keeps_its_promises(name: str, promise: Property, request: pytest.FixtureRequest) -> None:
-    if reason := BY_A_HAIR.get((name, promise.__name__)):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+def test_every_memory_keeps_its_promises(name: str, promise: Property) -> None:
     with subject(name) as made:
         finding = judge(promise, made)
     assert finding.verdict != "fail", finding.detail

@@ -22,9 +22,9 @@ class EngramByEvent(Engram):
     bytes held. To keep each event's rows as they were before it would save the events told before the forgotten one,
     and take a hundred times the bytes of a text.
 
-    A control for what forgetting costs, and no good memory: of 64 questions in the event's wording about 8 facts in 512
-    tokens of held-out training text, it began no answer with the value, at 8 steps of .4 as of .2, where writing the
-    texts together began 4. Its numbers were not tuned, and it claims to find nothing.
+    A control for what forgetting costs. It takes as many steps as `engram`, and they were not tuned: of 64 questions in
+    the event's wording about 8 facts in 512 tokens of held-out training text, 11 answers began with the value, where 7
+    did with the texts written together.
     """
 
     def __init__(self, *, steps: int, rate: float) -> None:

@@ -38,7 +38,7 @@ class Engram:
 
     def __init__(self, *, steps: int, rate: float, recency: float) -> None:
         if steps < 1:
-            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=24")
+            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=32")
         if not 0 < rate <= MOST_RATE:
             raise BadInput(f"memory.rate={rate}: expected a number in (0, {MOST_RATE}], such as memory.rate=0.4")
         if not 0 <= recency < 1:
