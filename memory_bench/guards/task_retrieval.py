@@ -101,12 +101,11 @@ def compared(subject: TaskSubject) -> tuple[list[Difference], list[str]]:
     others tie, and few questions.
     """
     found = Findings(subject.sample)
-    rivals = list(subject.rivals())
-    for rival in rivals:
+    for rival in subject.rivals:
         if not rival.is_slow:
             found.ask(rival)
     differences, tied = found.sorted([kind for kind, asked in found.kinds.items() if len(asked) >= FEWEST])
-    for rival in rivals:
+    for rival in subject.rivals:
         if rival.is_slow and tied:
             found.ask(rival, found.holding(tied, each=FEW))
             further, tied = found.sorted(tied)
@@ -120,7 +119,7 @@ def difficulty(subject: TaskSubject, option: str, value: object, *, questions: i
     task = subject.make(f"task.{option}={value}")
     found = Findings(subject.sampled(task, questions))
     names = []
-    for rival in subject.rivals():
+    for rival in subject.rivals:
         if rival.finds and not rival.is_slow:
             found.ask(rival)
             names.append(rival.name)

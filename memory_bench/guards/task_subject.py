@@ -81,10 +81,11 @@ class TaskSubject:
     def first(self, seed: int, number: int) -> list[Episode]:
         return list(islice(self.task.episodes(seed), number))
 
-    def rivals(self) -> Iterator[Rival]:
-        """Yield the memories of conf/experiment/check.yaml, in its order."""
-        for overrides in config.expand((*self._overrides, RIVALS)):
-            yield Rival(composed(overrides))
+    @cached_property
+    def rivals(self) -> list[Rival]:
+        """Return the memories of conf/experiment/check.yaml, in its order."""
+        # kept, since every value of a dial asks them again
+        return [Rival(composed(overrides)) for overrides in config.expand((*self._overrides, RIVALS))]
 
     def _all(self, task: Task) -> Iterator[Episode]:
         for seed in count() if self.claims["seeded"] else (0,):
