@@ -103,9 +103,9 @@ def compose(overrides: Sequence[str]) -> Cell:
     """
     parsed = _parse(overrides)
     _check_named(parsed)
-    chosen = _compose([override.input_line for override in parsed if _is_choice(override)])
-    for override in parsed:
-        if not _is_choice(override):
+    if options := [override for override in parsed if not _is_choice(override)]:
+        chosen = _compose([override.input_line for override in parsed if _is_choice(override)])
+        for override in options:
             _check_option(chosen, override)
     composed = _compose(overrides)
     if composed.cells:
