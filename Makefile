@@ -16,8 +16,9 @@ bench: SYSTEM_PACKAGES := yes
 bench: $(VENV)/installed-bench
 	$(VENV)/bin/python -m memory_bench +task=needle +memory=engram
 
+# A process a core, each of one thread: several threads of torch on small tensors wait for one another.
 test: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --dist worksteal
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/python -m ruff format --check .
