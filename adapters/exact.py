@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.events import EventStore, checked_top_k, ranked
 from memory_bench.types import Event, Passage, Query
-from memory_bench.vectors import DECIMALS
+from memory_bench.vectors import DECIMALS, embedded
 
 
 class Exact:
@@ -44,7 +44,7 @@ class Exact:
     def read(self, query: Query) -> list[Passage]:
         """A read before `settle` settles first, and pays for it."""
         newest_first, vectors_ED = self._indexed()
-        scores_E = (vectors_ED @ self._embedder.embed([query.text])[0]).astype(np.float64).round(DECIMALS)
+        scores_E = (vectors_ED @ embedded(self._embedder, [query.text])[0]).astype(np.float64).round(DECIMALS)
         return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
 
     def size_bytes(self) -> int:
@@ -70,5 +70,5 @@ class Exact:
 
     def _embed(self, events: Sequence[Event]) -> None:
         if events:
-            vectors = self._embedder.embed([event.text for event in events])
+            vectors = embedded(self._embedder, [event.text for event in events])
             self._vectors.update(zip((event.id for event in events), vectors, strict=True))

@@ -76,7 +76,7 @@ def ranked(
     best_first = np.argsort(-scores, kind="stable")  # stable: among equals the newest stays first
     hits = ((newest_first[place], float(scores[place])) for place in best_first[: np.count_nonzero(scores > above)])
     seen = (Passage(event.text, (event.id,), score) for event, score in hits if sees(query, event))
-    return list(islice(seen, top_k))
+    return list(islice(seen, min(top_k, len(newest_first))))
 
 
 def checked_top_k(top_k: int) -> int:

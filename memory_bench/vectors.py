@@ -3,7 +3,9 @@
 An engine is what stands in a file of `adapters/`; `VectorMemory` makes a memory of it. So engines are compared, and
 not the care that somebody took with one of them:
 
-* Every vector is a finite float32: some engines take anything else for a perfect match.
+* Every vector is a float32 of the embedder's dimensions and of unit length: some engines take anything else for a
+  perfect match, or rank by its length. `embedded` is the one way in.
+* No more neighbours are asked for than were ever written: some engines make room for as many as are asked for.
 * Similarities are cosines, higher is better, rounded to five digits.
 * Where the last passage that counts ties with the next one the engine is asked for more, so that the newest of
   equals is among them.
@@ -21,10 +23,14 @@ from numpy.typing import NDArray
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, ranked
+from memory_bench.index_folder import refusals_in_a_line
 from memory_bench.types import Event, Passage, Query
 
 # A float32 sum depends on where its row lies in the matrix: with more digits, equal texts get unequal scores.
 DECIMALS = 5
+
+_SHOWN = 60  # characters of a text in an error
+_SLACK = 1e-3  # of a squared length: a vector that was rounded to 16 bits on its way has unit length all the same
 
 # One setting of HNSW for every engine that has it, or their builders' defaults would be compared.
 HNSW_LINKS = 16
@@ -95,23 +101,27 @@ class VectorMemory:
         return reader
 
     def reset(self) -> None:
-        self.engine.clear()
+        with refusals_in_a_line():
+            self.engine.clear()
         self._next = 1
 
     def write(self, events: Sequence[Event]) -> None:
         latest = {event.id: (number, event) for number, event in enumerate(events, start=self._next)}
         self._next += len(events)
-        vectors_ED = self._embedded([event.text for _, event in latest.values()])
-        self.engine.put([Row(*one, vector_D) for one, vector_D in zip(latest.values(), vectors_ED, strict=True)])
+        vectors_ED = embedded(self._embedder, [event.text for _, event in latest.values()])
+        with refusals_in_a_line():
+            self.engine.put([Row(*one, vector_D) for one, vector_D in zip(latest.values(), vectors_ED, strict=True)])
 
     def settle(self) -> None:
-        self.engine.settle()
+        with refusals_in_a_line():
+            self.engine.settle()
 
     def forget(self, event_ids: Sequence[str]) -> None:
-        self.engine.drop(event_ids)
+        with refusals_in_a_line():
+            self.engine.drop(event_ids)
 
     def read(self, query: Query) -> list[Passage]:
-        hits = self._candidates(self._embedded([query.text])[0], query.scope)
+        hits = self._candidates(embedded(self._embedder, [query.text])[0], query.scope)
         found = EventStore()
         found.put(hit.event for hit in sorted(hits, key=lambda hit: hit.number))
         similarity = {hit.event.id: round(hit.similarity, DECIMALS) for hit in hits}
@@ -126,20 +136,40 @@ class VectorMemory:
         self.engine.close()
 
     def _candidates(self, vector_D: NDArray[np.float32], scope: str) -> list[Hit]:
-        limit = self._top_k + 1
+        most = self._next  # numbers are never used again: so many rows there cannot be
+        limit = min(self._top_k + 1, most)
         while True:
             hits = self.engine.search(vector_D, limit=limit, scope=scope)
-            if len(hits) < limit or _rounded(hits[-1]) < _rounded(hits[self._top_k - 1]):
+            if limit == most or len(hits) < limit or _rounded(hits[-1]) < _rounded(hits[self._top_k - 1]):
                 return hits
-            limit *= 2
+            limit = min(2 * limit, most)
 
-    def _embedded(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one row a text. Raises ValueError where the embedder makes what is no number."""
-        vectors_XD = np.ascontiguousarray(self._embedder.embed(texts), dtype=np.float32)
-        for text, vector_D in zip(texts, vectors_XD, strict=True):
-            if not np.isfinite(vector_D).all():
-                raise ValueError(f"the embedder {self._embedder.name} made a vector that is not finite, for {text!r}")
-        return vectors_XD
+
+def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return vectors_XD, one row a text, as every engine takes them.
+
+    Raises BadInput where the embedder made anything else than finite vectors of its dimensions and of unit length.
+    """
+    with np.errstate(over="ignore"):  # what is too large for a float32 is seen below
+        vectors_XD = np.ascontiguousarray(embedder.embed(texts), dtype=np.float32)
+    if vectors_XD.shape != (len(texts), embedder.dimensions):
+        raise BadInput(
+            f"the embedder {embedder.name} made vectors of shape {vectors_XD.shape}, expected "
+            f"{(len(texts), embedder.dimensions)}: choose another, as in embedder=minilm"
+        )
+    squares_X = np.einsum("xd,xd->x", vectors_XD, vectors_XD)
+    right_X = np.abs(squares_X - 1) <= _SLACK  # what is no number is not
+    if not right_X.all():
+        raise BadInput(_wrong(embedder, texts, vectors_XD, int(np.argmin(right_X))))
+    return vectors_XD
+
+
+def _wrong(embedder: Embedder, texts: Sequence[str], vectors_XD: NDArray[np.float32], place: int) -> str:
+    finite = np.isfinite(vectors_XD[place]).all()
+    length = np.linalg.norm(vectors_XD[place].astype(np.float64))
+    fault = f"of length {length:.3g}, expected 1," if finite else "that is not finite,"
+    text = repr(texts[place][:_SHOWN])
+    return f"the embedder {embedder.name} made a vector {fault} for {text}: choose another, as in embedder=minilm"
 
 
 def checked_index_from_rows(rows: int) -> int:

@@ -10,24 +10,26 @@ from numpy.typing import NDArray
 
 from adapters.exact import Exact
 from memory_bench.embedders.hashing import Hashing
+from memory_bench.errors import BadInput
 from memory_bench.types import Event, Query
 
 
 class CountingEmbedder:
-    """The hashing embedder; keeps what it was asked, and fails when told to."""
+    """The hashing embedder; keeps what it was asked, and fails or makes no numbers when told to."""
 
     name = "counting"
     dimensions = 384
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
-        self.fails = False
+        self.fails = self.spoils = False
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self.fails:
             raise RuntimeError("the engine is gone")
         self.asked.append(list(texts))
-        return Hashing(dimensions=self.dimensions).embed(texts)
+        vectors_XD = Hashing(dimensions=self.dimensions).embed(texts)
+        return vectors_XD * np.float32("nan") if self.spoils else vectors_XD
 
     def identity(self) -> Mapping[str, str]:
         return {}
@@ -87,3 +89,26 @@ def test_equal_texts_have_equal_scores_wherever_they_lie(memory: Exact) -> None:
     passages = [passage for passage in memory.read(Query("access code of gate 17")) if passage.text == text]
     assert len({passage.score for passage in passages}) == 1
     assert [int(passage.event_ids[0]) for passage in passages] == [n for n in range(59, 0, -1) if n % 7]
+
+
+def test_more_than_there_is_may_be_asked_for(embedder: CountingEmbedder) -> None:
+    memory = Exact(embedder=embedder, top_k=10**20)
+    assert memory.read(Query("?")) == []
+    memory.write([Event("a", "one"), Event("b", "two")])
+    assert len(memory.read(Query("?"))) == 2
+
+
+def test_a_vector_that_is_no_number_is_refused_and_what_was_there_stays(embedder: CountingEmbedder) -> None:
+    """A score that is no number has no place in a ranking."""
+    memory = Exact(embedder=embedder, top_k=64)
+    memory.write([Event("a", "one")])
+    memory.settle()
+    embedder.spoils = True
+    with pytest.raises(BadInput, match=r"^the embedder counting made a vector that is not finite, for 'two': choose"):
+        memory.read(Query("two"))
+    memory.write([Event("b", "two")])
+    with pytest.raises(BadInput, match=r"not finite, for 'two'"):
+        memory.settle()
+    embedder.spoils = False
+    memory.forget(["b"])
+    assert [passage.event_ids for passage in memory.read(Query("one"))] == [("a",)]

@@ -20,6 +20,38 @@ from tests.engines import texts
 QUERY = Query("word1 word2 word3 word4 word5")
 
 
+class Broken:
+    """An embedder that keeps to no contract where it is asked not to."""
+
+    name = "broken"
+    dimensions = 384
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors_XD = engines.embedder().embed(texts)
+        for place, text in enumerate(texts):
+            vectors_XD[place] = FILLS.get(text, vectors_XD[place])
+        if "narrow" in texts:
+            return vectors_XD[:, :-1]
+        if "one too many" in texts:
+            return np.concatenate([vectors_XD, vectors_XD[:1]])
+        return vectors_XD.astype(np.float64) if "float64" in texts else vectors_XD
+
+    def identity(self) -> Mapping[str, str]:
+        return {}
+
+
+FILLS = {"nan": np.nan, "infinite": np.inf, "huge": 1e30, "long": 1.0, "zero": 0.0}
+FAULTS = {
+    "nan": "a vector that is not finite, for 'nan'",
+    "infinite": "a vector that is not finite, for 'infinite'",
+    "huge": "a vector of length 1.96e.31, expected 1, for 'huge'",
+    "long": "a vector of length 19.6, expected 1, for 'long'",
+    "zero": "a vector of length 0, expected 1, for 'zero'",
+    "narrow": r"vectors of shape \(., 383\), expected \(., 384\)",
+    "one too many": r"vectors of shape \(., 384\), expected \(., 384\)",
+}
+
+
 @pytest.fixture
 def make() -> Iterator[engines.Make]:
     """Make memories from their YAML over the embedder without weights, or another."""
@@ -103,15 +135,29 @@ class TestEveryEngine:
         memory.settle()
         assert ids(memory.read(Query("the same"))) == ["x", "z", "y"]
 
-    def test_a_vector_that_is_no_number_is_refused(self, name: str, make: engines.Make) -> None:
-        """RuVector takes one for a perfect match of everything."""
+    def test_a_vector_that_breaks_the_contract_never_reaches_the_engine(self, name: str, make: engines.Make) -> None:
+        """RuVector takes one that is no number for a perfect match of everything; a long one wins where none is due."""
         memory = make(name, embedder=Broken())
         memory.write([Event("a", "fine")])
-        with pytest.raises(ValueError, match="embedder broken made a vector that is not finite, for 'nan'"):
-            memory.write([Event("b", "nan")])
-        with pytest.raises(ValueError, match="not finite"):
-            memory.read(Query("nan"))
+        for text, fault in FAULTS.items():
+            line = f"^the embedder broken made {fault}.*: choose another, as in embedder=minilm$"
+            with pytest.raises(BadInput, match=line):
+                memory.write([Event("b", "fine too"), Event("c", text)])
+            with pytest.raises(BadInput, match=line):
+                memory.read(Query(text))
+        assert len(memory.engine) == 1
         assert ids(memory.read(Query("fine"))) == ["a"]
+
+    def test_no_more_is_asked_for_than_was_written(self, name: str, make: engines.Make) -> None:
+        """Asked for 10**12 RuVector aborts the process; 10**20 is no number of rows for any of them."""
+        for top_k in (10**12, 10**20):
+            memory = make(name, f"memory.top_k={top_k}")
+            assert memory.read(Query("?")) == []
+            memory.write([*texts(5), Event("like the first", texts(1)[0].text)])
+            memory.settle()
+            memory.forget(["e4"])
+            assert ids(memory.read(Query(texts(1)[0].text)))[:2] == ["e0", "like the first"]
+            assert len(memory.read(Query("?"))) == 5
 
     def test_vectors_of_another_type_are_taken(self, name: str, make: engines.Make) -> None:
         """RuVector says of a float64 that it is no array."""
@@ -130,21 +176,6 @@ def _answers_of_a_life(memory: Memory) -> list[list[Passage]]:
     memory.write([replace(events[5], text=QUERY.text, time=999.0), replace(events[7], text="word1", time=None)])
     memory.settle()
     return [memory.read(replace(QUERY, scope=scope)) for scope in ("", "a'b", "nobody's")]
-
-
-class Broken:
-    """An embedder that keeps to no contract where it is asked not to."""
-
-    name = "broken"
-    dimensions = 384
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors_XD = engines.embedder().embed(texts)
-        vectors_XD[[text == "nan" for text in texts]] = np.nan
-        return vectors_XD.astype(np.float64) if "float64" in texts else vectors_XD
-
-    def identity(self) -> Mapping[str, str]:
-        return {}
 
 
 @pytest.mark.parametrize("embedder", ["hashing", "minilm"])
