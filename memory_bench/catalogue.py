@@ -14,7 +14,7 @@ from rich.console import Console
 
 from memory_bench import provenance
 from memory_bench.config import missing_requirement
-from memory_bench.user_data import missing_data
+from memory_bench.user_data import missing_data, missing_option
 
 GROUPS = ("task", "memory", "reader", "embedder", "attention")
 TOLD = ("memory-bench-suite", "torch", "numpy", "hydra-core")
@@ -132,7 +132,7 @@ def _lacks(group: str, options: Mapping[str, Any], needs: Mapping[str, Any]) -> 
         return f"it needs a GPU; found: {why}"
     # `needs: {url: NAME}` names the variable that can stand for an option
     unset = (one for one in variables.items() if options.get(one[0]) is None and not os.environ.get(one[1]))
-    return next((f"{group}.{key} is not set: type {group}.{key}=..., or set {name}" for key, name in unset), None)
+    return next((missing_option(f"{group}.{key}", name) for key, name in unset), None)
 
 
 def _folder(group: str) -> Traversable:

@@ -40,8 +40,8 @@ class Parts:
     meter: Meter
     ready_seconds: Mapping[str, float]
 
-    def identities(self) -> dict[str, Mapping[str, str]]:
-        read = {"task": self.task.identity(), "reader": self.reader.identity()}
+    def identities(self) -> dict[str, Mapping[str, str | None]]:
+        read: dict[str, Mapping[str, str | None]] = {"task": self.task.identity(), "reader": self.reader.identity()}
         return {**read, "embedder": self.embedder.identity()} if self.embedder else read
 
 

@@ -107,6 +107,6 @@ class Embedder(Protocol):
         """Return one row a text: float32 [len(texts), dimensions], unit length."""
         ...
 
-    def identity(self) -> Mapping[str, str]:
-        """Return name -> sha256 of everything read."""
+    def identity(self) -> Mapping[str, str | None]:
+        """Return name -> sha256 of everything read; None, with the reason in the name, of what nobody can know."""
         ...

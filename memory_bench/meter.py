@@ -1,9 +1,9 @@
 """The ledger: what remembering and answering cost, in seconds by phase, tokens and bytes.
 
-Every region of the walk is timed by one clock (`perf_counter_ns`) in the calling thread, with the reader's device idle
-at both edges, and the median cost of an empty region is subtracted. Embedding is a phase of its own: it is taken out of
-the region around it. The reader and the embedder are wrapped, so that calls which a memory makes are counted too, in
-the phase in which they happen.
+Every region of the walk is timed by one clock (`perf_counter_ns`, as `clock` reads it) in the calling thread, with the
+reader's device idle at both edges, and the median cost of an empty region is subtracted. Embedding is a phase of its
+own: it is taken out of the region around it. The reader and the embedder are wrapped, so that calls which a memory
+makes are counted too, in the phase in which they happen.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from memory_bench import clock
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.types import Completion
 
@@ -29,7 +30,10 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "seconds": ("measured", "perf_counter_ns, device idle at both edges, less the median empty region, less embedding"),
     "cpu_seconds": ("measured", "CPU time of the process, all its threads"),
     "gpu_seconds": ("measured", "events of the reader's device"),
-    "embed_seconds": ("measured", "as seconds; inside the phase of its row and taken out of it"),
+    "embed_seconds": (
+        "measured",
+        "as seconds; inside the phase of its row and taken out of it; of what an embedder keeps, when it was asked",
+    ),
     "prompt_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
     "completion_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
     "cached_tokens": ("counted", "by the reader, null where it has no prefix cache"),
@@ -72,13 +76,13 @@ class Region:
         self._outer, self.meter.current = self.meter.current, self
         self._mark = self.meter.device.mark()
         self._cpu = time.process_time_ns()
-        self._start = time.perf_counter_ns()
+        self._start = clock.now_ns()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         # waits for the device, so it stands before the clock is read
         gpu_seconds = self.meter.device.seconds_between(self._mark, self.meter.device.mark())
-        seconds = (time.perf_counter_ns() - self._start) / 1e9 - self.meter.empty_seconds
+        seconds = (clock.now_ns() - self._start) / 1e9 - self.meter.empty_seconds
         cpu_seconds = (time.process_time_ns() - self._cpu) / 1e9 - self.meter.empty_cpu_seconds
         self.seconds = max(0.0, seconds - sum(region.seconds for region in self.inner))
         self.cpu_seconds = max(0.0, cpu_seconds - sum(region.cpu_seconds for region in self.inner))
@@ -236,7 +240,7 @@ class MeteredEmbedder:
         with self.meter.region("embed"):
             return self.wrapped.embed(texts)
 
-    def identity(self) -> Mapping[str, str]:
+    def identity(self) -> Mapping[str, str | None]:
         return self.wrapped.identity()
 
 

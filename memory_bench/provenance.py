@@ -35,7 +35,7 @@ def now() -> str:
 def run_name(
     config: Mapping[str, Any],
     *,
-    identities: Mapping[str, Mapping[str, str]],
+    identities: Mapping[str, Mapping[str, str | None]],
     environment: object,
     engines: Mapping[str, str],
 ) -> str:

@@ -1,4 +1,7 @@
-"""Files that a task needs and the project cannot ship: `task.path=FILE`, or below the folder $MEMORY_BENCH_DATA."""
+"""What the user supplies and the project cannot ship: a task's file, or an option that a variable can stand for.
+
+A file is `task.path=FILE`, or lies below the folder $MEMORY_BENCH_DATA.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +36,15 @@ def missing_data(data: str) -> str | None:
     if file.is_file():
         return None
     return f"there is no file {file} ({VARIABLE}={folder}); type task.path=FILE"
+
+
+def find_option(option: str, typed: str | None, variable: str) -> str:
+    """Return what was typed as an option, or else what the variable says. Raises Unavailable where neither is set."""
+    if found := typed or os.environ.get(variable):
+        return found
+    raise Unavailable(missing_option(option, variable))
+
+
+def missing_option(option: str, variable: str) -> str:
+    """Return what to type where neither an option nor the variable that can stand for it is set."""
+    return f"{option} is not set: type {option}=..., or set {variable}"
