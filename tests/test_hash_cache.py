@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sqlite3
 import subprocess
@@ -10,21 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.hash_cache import HashCache
 from adapters.hash_cache.keys import Keys
+from adapters.hash_cache.memory import Reason
+from adapters.hash_cache.snippets import Origin, Snippet
+from adapters.hash_cache.store import Statistics
 from memory_bench.errors import BadInput
 from memory_bench.types import Event, Query
+from tests.caches import SECRET, cache, found
 
 WORDS = st.lists(st.sampled_from("abcdefgh"), max_size=9)
-SECRET = "the vault word is xylograph"
-
-
-def cache(path: Path | None = None, *, max_order: int = 5, front_entries: int = 4096, top_k: int = 64) -> HashCache:
-    name = None if path is None else str(path)
-    return HashCache(path=name, min_order=2, max_order=max_order, front_entries=front_entries, top_k=top_k)
 
 
 @pytest.fixture
@@ -34,14 +33,11 @@ def memory() -> Iterator[HashCache]:
     one.close()
 
 
-def found(memory: HashCache, text: str) -> list[str]:
-    return [passage.event_ids[0] for passage in memory.read(Query(text))]
-
-
 def files_with(folder: Path, text: str) -> list[str]:
     return [path.name for path in folder.iterdir() if text.encode() in path.read_bytes()]
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_keys_are_one_to_one_with_the_runs_of_words(words: list[str]) -> None:
     keys = Keys(min_order=2, max_order=5).by_order(" ".join(words))
@@ -49,6 +45,7 @@ def test_keys_are_one_to_one_with_the_runs_of_words(words: list[str]) -> None:
     assert {order: len(found) for order, found in keys.items()} == {order: len(runs[order]) for order in runs}
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_texts_share_the_keys_of_the_runs_that_they_share(one: list[str], other: list[str]) -> None:
     keys = Keys(min_order=2, max_order=3)
@@ -103,6 +100,7 @@ def test_events_written_after_a_read_are_found(memory: HashCache) -> None:
     assert found(memory, SECRET) == ["a"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=6), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
 def test_a_small_front_changes_no_answer(texts: list[list[str]], query: list[str]) -> None:
     answers = []
@@ -197,6 +195,83 @@ def test_orders_that_make_no_runs_are_refused(orders: tuple[int, int]) -> None:
 def test_a_front_of_nothing_is_refused() -> None:
     with pytest.raises(BadInput, match="front_entries must be >= 1, got 0"):
         cache(front_entries=0)
+
+
+def test_a_hit_is_explained_by_its_runs_and_its_event(memory: HashCache) -> None:
+    code = Event("code", "The access code of Gate 17 is 4411.", scope="site", time=1.0)
+    memory.write([code, Event("gate", "gate 17 is of iron", time=2.0)])
+    first, second = memory.explain(Query("access code of gate 17"))
+    assert (first.event, first.passage.text) == (code, code.text)
+    assert [(reason.shown, reason.held_by) for reason in first.reasons if len(reason.shown.split()) > 3] == [
+        ("access code of gate 17", 1),
+        *sorted([("access code of gate", 1), ("code of gate 17", 1)], key=lambda one: key_of(one[0])),
+    ]
+    assert second.reasons == (Reason("words", "gate 17", 2 * math.log1p(2 / 2), 2),)
+
+
+def key_of(run: str) -> int:
+    (number,) = Keys(min_order=2, max_order=5).by_order(run)[len(run.split())]
+    return number
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(WORDS, max_size=6), WORDS)
+def test_the_reasons_of_a_hit_add_up_to_its_score(texts: list[list[str]], asked: list[str]) -> None:
+    memory = cache(code_keys=True)
+    query = Query(f"f({', '.join(asked)}, 1)")
+    memory.write([Event(f"{place}", f"g({', '.join(words)}, 2)") for place, words in enumerate(texts)])
+    hits = memory.explain(query)
+    assert [hit.passage for hit in hits] == memory.read(query)
+    assert [math.fsum(reason.weight for reason in hit.reasons) for hit in hits] == pytest.approx(
+        [hit.passage.score for hit in hits]
+    )
+    assert all(reason.shown for hit in hits for reason in hit.reasons)
+    memory.close()
+
+
+def test_code_is_explained_by_the_fragment_that_is_shared() -> None:
+    memory = cache(code_keys=True)
+    memory.write([Event("a", "db=sqlite3.connect(path)"), Event("b", "what is the time")])
+    (hit,) = memory.explain(Query("conn = sqlite3.connect( name )"))
+    weights = {reason.shown: reason.weight for reason in hit.reasons if reason.kind == "code"}
+    assert weights == {
+        "conn = sqlite3.connect(name)": math.log2(7) * math.log1p(2),
+        "sqlite3.connect(name)": math.log2(5) * math.log1p(2),
+    }
+    memory.close()
+
+
+def test_snippets_are_canonical_and_say_where_they_stand(memory: HashCache) -> None:
+    memory.write(
+        [
+            Event("a1", "import json\ndef load(path): return json.load(open(path))", scope="x", time=1.0),
+            Event("a2", "def load(path):  # the settings\n    return json.load(\n        open(path))", time=2.0),
+            Event("a3", "How  to load:\njson load open.", time=3.0),
+        ]
+    )
+    asked = Query("json load open path")
+    load = Snippet(
+        "def load(path):\n    return json.load(open(path))",
+        frozenset({"function", "load"}),
+        (Origin("a2", "", 2.0, 1, 3), Origin("a1", "x", 1.0, 2, 2)),
+    )
+    assert memory.snippets(asked) == [
+        load,
+        Snippet("import json", frozenset({"import", "json"}), (Origin("a1", "x", 1.0, 1, 1),)),
+        Snippet("How to load: json load open.", frozenset({"prose"}), (Origin("a3", "", 3.0, 1, 2),)),
+    ]
+    assert memory.snippets(asked, tags=["function"]) == [load]
+    memory.forget(["a1", "a2"])
+    assert [snippet.tags for snippet in memory.snippets(asked)] == [{"prose"}]
+
+
+def test_statistics_count_what_was_asked_and_who_answered(memory: HashCache) -> None:
+    memory.write([Event("a", "gate seventeen is open"), Event("b", "nothing else")])
+    assert memory.statistics() == Statistics(events=2)
+    memory.read(Query("gate seventeen is shut"))  # three runs of two words, two of three, one of four
+    assert memory.statistics() == Statistics(events=2, asked=6, from_front=0, found=3)
+    memory.read(Query("gate seventeen is shut"))
+    assert memory.statistics() == Statistics(events=2, asked=12, from_front=6, found=6)
 
 
 def test_another_process_finds_the_same() -> None:

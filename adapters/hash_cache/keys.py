@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _SEED = 0
 
 
 class Keys:
-    """Keys of all orders from `min_order` to `max_order`."""
+    """Keys of all orders from `min_order` to `max_order`; none is negative."""
 
     def __init__(self, *, min_order: int, max_order: int) -> None:
         if not 2 <= min_order <= max_order:
@@ -48,9 +48,27 @@ class Keys:
 
     def by_order(self, text: str) -> Mapping[int, list[int]]:
         """Return order -> the distinct keys of a text, sorted; none for an order longer than the text."""
-        words_BT = np.array([[zlib.crc32(word.encode()) for word in _WORD.findall(normalise(text))]], dtype=np.int64)
-        mixes_TO = self._hash.mix(words_BT)[0]
+        mixes_TO = self._mixes(_words(text))
         return {order: _whole(mixes_TO[:, order - 2], order) for order in self.orders}
+
+    def runs(self, text: str) -> dict[int, str]:
+        """Return key -> the run of normalised words that it stands for."""
+        words = _words(text)
+        mixes_TO = self._mixes(words)
+        return {
+            int(mixes_TO[end - 1, order - 2]): " ".join(words[end - order : end])
+            for order in self.orders
+            for end in range(order, len(words) + 1)
+        }
+
+    def _mixes(self, words: Sequence[str]) -> NDArray[np.int64]:
+        words_BT = np.array([[zlib.crc32(word.encode()) for word in words]], dtype=np.int64)
+        mixes_TO: NDArray[np.int64] = self._hash.mix(words_BT)[0]
+        return mixes_TO
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(normalise(text))
 
 
 def _whole(mixes_T: NDArray[np.int64], order: int) -> list[int]:
