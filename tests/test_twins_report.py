@@ -156,6 +156,22 @@ def test_the_same_rows_give_the_same_figures_and_others_do_not(tmp_path: Path) -
     assert all(name in texts for name in ENDS)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "lens"])
+def test_an_arm_looks_the_same_in_all_panels_and_no_two_alike(name: str) -> None:
+    many = [recall("recall_4k", f"arm_{number}", seed, 0.9) for number in range(9) for seed in (1, 2)]
+    few = [recall("recall_16k", f"arm_{number}", seed, 0.9) for number in (4, 9, 1) for seed in (1, 2)]
+    figure = figures.FIGURES[name][2]([many, few])
+    looks: dict[object, set[object]] = {}
+    for line in (line for panel in figure.axes for line in panel.lines):
+        looks.setdefault(line.get_label(), set()).add((line.get_color(), line.get_marker(), line.get_linestyle()))
+    assert len(looks) == 10
+    assert all(len(look) == 1 for look in looks.values())
+    assert len(set.union(*looks.values())) == 10
+    legend = figure.legends[0] if name == "accuracy" else figure.axes[0].get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == (10 if name == "accuracy" else 9)
+
+
 def test_the_page_in_the_repository_is_the_one_that_its_rows_make() -> None:
     assert (ROOT / PAGE).read_text(encoding="utf-8") == render(published())
     drawn = [f"{name}.{form}" for name in figures.drawable(published()) for form in figures.FORMATS]

@@ -1,6 +1,7 @@
 """The figures of the report, as PNG and SVG: drawn from rows alone, and the same rows give the same file.
 
-Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; markers differ as well.
+Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; markers differ as well, and
+lines are broken where colours come a second time. An arm looks the same in every panel of a figure.
 """
 
 from __future__ import annotations
@@ -51,8 +52,15 @@ def draw(rows: Rows, folder: Path) -> list[Path]:
 
 
 def _look(number: int) -> dict[str, Any]:
-    colour = COLOURS[number % len(COLOURS)]
-    return {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 4, "linewidth": 1.2}
+    again, colour = divmod(number, len(COLOURS))
+    line = {"linewidth": 1.2, "linestyle": "--" if again else "-"}
+    return {"color": COLOURS[colour], "marker": MARKERS[number % len(MARKERS)], "markersize": 4, **line}
+
+
+def _numbers(plans: Sequence[Sequence[Row]]) -> dict[str, int]:
+    """Return arm -> its number among those of all plans: one legend is for all panels."""
+    names = dict.fromkeys(name for rows in plans for name in summary.arms(rows))
+    return {name: number for number, name in enumerate(names)}
 
 
 def _panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
@@ -82,16 +90,18 @@ def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
 
     def drawn(plans: Sequence[Sequence[Row]]) -> Figure:
         figure, panels = _panels(len(AGAINST), len(plans))
+        numbers = _numbers(plans)
         for line, rows in enumerate(plans):
             for column, (axis, label) in enumerate(AGAINST.items()):
                 panel = panels[line * len(AGAINST) + column]
-                for number, (name, runs) in enumerate(summary.arms(rows).items()):
+                for name, runs in summary.arms(rows).items():
                     steps = [point["step"] for point in min(runs, key=lambda run: len(run["curve"]))["curve"]]
                     xs = [summary.mean(summary.at(runs, step, axis), (0.0, float("inf"))).mean for step in steps]
-                    _band(panel, xs, [summary.at(runs, step, score) for step in steps], number, name)
+                    _band(panel, xs, [summary.at(runs, step, score) for step in steps], numbers[name], name)
                 panel.set_xlabel(label)
             panels[line * len(AGAINST)].set_ylabel(f"{score}, {rows[0]['plan']}")
-        handles, labels = panels[0].get_legend_handles_labels()
+        shown = {str(line.get_label()): line for panel in panels for line in panel.lines}
+        handles, labels = list(shown.values()), list(shown)
         figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
         return figure
 
@@ -100,12 +110,12 @@ def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
 
 def _lens(plans: Sequence[Sequence[Row]]) -> Figure:
     figure, panels = _panels(len(plans))
+    numbers = _numbers(plans)
     for panel, rows in zip(panels, plans, strict=True):
-        for number, (name, runs) in enumerate(summary.arms(rows).items()):
+        for name, runs in summary.arms(rows).items():
             blocks = range(len(runs[0]["lens"]))
-            _band(
-                panel, [block + 1 for block in blocks], [summary.known(runs, "lens", at) for at in blocks], number, name
-            )
+            known = [summary.known(runs, "lens", block) for block in blocks]
+            _band(panel, [block + 1 for block in blocks], known, numbers[name], name)
         panel.set_title(rows[0]["plan"])
         panel.set_xlabel("read out after block")
         panel.set_xticks([block + 1 for block in blocks])
