@@ -16,6 +16,7 @@ import pytest
 
 from adapters.hash_cache import Bounds
 from adapters.hash_cache.files import VERSION
+from adapters.hash_cache.keys import Keys
 from memory_bench.errors import BadInput
 from memory_bench.types import Event, Query
 from tests.caches import SECRET, Clock, cache, found
@@ -196,6 +197,19 @@ def test_a_letter_that_changed_on_the_disk_is_noticed(path: Path) -> None:
         with pytest.raises(BadInput, match=r"cache.db is damaged: event 'a' is not what was written; remove the file"):
             memory.read(Query(SECRET))
         assert found(memory, "another matter") == ["b"]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["key", "its index"])
+def test_a_key_that_changed_on_the_disk_is_noticed(path: Path, place: int) -> None:
+    with closing(cache(path)) as memory:
+        memory.write([Event("a", SECRET)])
+    key = Keys(min_order=2, max_order=5).by_order("vault word")[2][0].to_bytes(8, "big")
+    parts = path.read_bytes().split(key)
+    assert len(parts) == 3  # by key, and by event
+    parts[place] += key[:-1] + bytes([key[-1] ^ 1])
+    path.write_bytes(parts[0] + parts[1] + key + parts[2] if place == 0 else parts[0] + key + parts[1] + parts[2])
+    with pytest.raises(BadInput, match=r"is not a hash cache of this kind \(it is damaged: "):
+        cache(path)
 
 
 def test_a_file_that_was_cut_is_refused(path: Path) -> None:

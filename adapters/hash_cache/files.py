@@ -58,7 +58,7 @@ def opened(path: str, *, key_version: str, read_only: bool) -> tuple[sqlite3.Con
         ) from error
     lock = None
     try:
-        _check(db, path, key_version, may_be_empty=not read_only)
+        _check(db, path, key_version, writes=not read_only)
         if not read_only:
             lock = _locked(path)
             _make(db, path, key_version)
@@ -70,19 +70,23 @@ def opened(path: str, *, key_version: str, read_only: bool) -> tuple[sqlite3.Con
     return db, lock
 
 
-def _check(db: sqlite3.Connection, path: str, key_version: str, *, may_be_empty: bool) -> None:
+def _check(db: sqlite3.Connection, path: str, key_version: str, *, writes: bool) -> None:
     try:
-        wrong = _wrong(db, key_version, may_be_empty)
+        wrong = _wrong(db, key_version, writes)
+    except sqlite3.OperationalError as error:
+        raise BadInput(
+            f"{path} cannot be opened ({error}): set memory.path to a file in a folder that may be written"
+        ) from error
     except sqlite3.DatabaseError as error:
         wrong = str(error)
     if wrong:
         raise BadInput(f"{path} is not a hash cache of this kind ({wrong}): set memory.path to another file")
 
 
-def _wrong(db: sqlite3.Connection, key_version: str, may_be_empty: bool) -> str | None:
+def _wrong(db: sqlite3.Connection, key_version: str, writes: bool) -> str | None:
     """Return why a file cannot be used. Reads only."""
     if not _number(db, "SELECT count(*) FROM sqlite_schema"):
-        return None if may_be_empty else "nothing was ever written to it"
+        return None if writes else "nothing was ever written to it"
     if _number(db, "PRAGMA application_id") != APPLICATION:
         return "it is a database of another program"
     if (version := _number(db, "PRAGMA user_version")) != VERSION:
@@ -91,7 +95,8 @@ def _wrong(db: sqlite3.Connection, key_version: str, may_be_empty: bool) -> str 
     (held,) = db.execute("SELECT keys FROM format").fetchone()
     if held != key_version:
         return f"its keys are {held!r}, not {key_version!r}"
-    (damage,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    # a key that has changed would never be found either; a reader that looked for one would keep the writer waiting
+    (damage,) = db.execute(f"PRAGMA {'integrity' if writes else 'quick'}_check(1)").fetchone()
     return None if damage == "ok" else f"it is damaged: {' '.join(damage.split())}"
 
 
