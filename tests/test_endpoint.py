@@ -225,7 +225,7 @@ class TestABusyServer:
         with meter.region("write") as region:
             embedder.embed([TEXTS[0], TEXTS[1], TEXTS[0]])
         costs = meter.costs(region)
-        assert costs["embed_seconds"] == pytest.approx(2000, abs=1e-3)  # less the median empty region
+        assert costs["embed_seconds"] == pytest.approx(2000, abs=100)  # and what this process took besides
         assert costs["write_seconds"] is not None
         assert costs["write_seconds"] < 1000
 
@@ -241,10 +241,10 @@ def test_a_stretch_of_time_counts_as_what_is_charged_for_it() -> None:
     start = clock.now_ns()
     time.sleep(0.001)
     inner = clock.now_ns()
-    clock.charge(inner, 5.0)
-    assert clock.now_ns() - inner >= 5e9
+    clock.charge(inner, 1000.0)
+    assert clock.now_ns() - inner >= 1000e9
     clock.charge(start, 0.0)
-    assert clock.now_ns() - start < 5e9
+    assert clock.now_ns() - start < 1000e9
 
 
 def _vectors(*rows: object) -> str:
@@ -333,7 +333,7 @@ class TestWhatIsRefused:
         with pytest.raises(BadInput, match=r"^embedder.url=.*: expected an address such as http://localhost:8080/v1$"):
             make(url=url)
 
-    @pytest.mark.parametrize("url", [f"http://me:{KEY}@host/v1", f"http://host/v1?key={KEY}"])
+    @pytest.mark.parametrize("url", [f"http://me:{KEY}@host/v1", f"http://host/v1?key={KEY}", f"//{KEY}@host"])
     def test_an_address_that_holds_a_secret_is_refused_and_not_shown(
         self, url: str, make: Callable[..., Endpoint]
     ) -> None:

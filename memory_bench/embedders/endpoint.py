@@ -57,7 +57,7 @@ class Endpoint:
         self._server = Server(f"{address}/embeddings", key=_key(key_variable), timeout_seconds=timeout_seconds)
         self._kept = KeptVectors(cache, model=(address, self._model))
         self.name = f"endpoint/{self._model}"
-        self._known = True  # the server was compared with what is kept, by this process
+        self._known = True  # what the server makes of the fixed text was seen by this process
         self._fixed_D = self._first()
         self.dimensions = len(self._fixed_D)
 

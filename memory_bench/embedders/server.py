@@ -115,17 +115,17 @@ class _NoRedirect(HTTPRedirectHandler):
 
 def _checked(url: str) -> str:
     expected = "expected an address such as http://localhost:8080/v1"
-    try:
-        parts = urlsplit(url)
-        named = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        named = False
-    if not named or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadInput(f"embedder.url={url}: {expected}")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if any(mark in url for mark in "@?#"):
         # not shown: it may hold a secret
         raise BadInput(
             f"embedder.url is kept with the results and holds more than an address: {expected}, and the name of the "
             "variable that holds the key as embedder.key_variable"
         )
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadInput(f"embedder.url={url}: {expected}")
     return url
