@@ -36,7 +36,7 @@ class Remembering:
                 self._known[text] = self._embedder.embed([text])[0]
         return np.array([self._known[text] for text in texts], dtype=np.float32).reshape(len(texts), self.dimensions)
 
-    def identity(self) -> Mapping[str, str]:
+    def identity(self) -> Mapping[str, str | None]:
         return self._embedder.identity()
 
 
