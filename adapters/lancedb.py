@@ -1,23 +1,30 @@
-"""LanceDB: a table of Lance files, scanned while it is small, with an HNSW index when it is not."""
+"""LanceDB: a table of Lance files, scanned while it is small, with an index when it is not; and its full-text search.
+
+An index is one of `INDEXES`. A graph stands in one partition; an index of partitions has as many as the square root of
+the rows when it is built, and what it finds depends on how many of them are searched.
+"""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import HnswFlat
-from lancedb.query import LanceVectorQueryBuilder
+from lancedb.index import FTS, HnswFlat, HnswSq, IvfFlat, IvfPq
+from lancedb.query import LanceVectorQueryBuilder, MatchQuery
 from numpy.typing import NDArray
 
 from memory_bench.contracts import Embedder
+from memory_bench.errors import BadInput
 from memory_bench.events import checked_top_k
 from memory_bench.index_folder import IndexFolder
-from memory_bench.types import Event
+from memory_bench.types import Event, Passage, Query
 from memory_bench.vectors import (
     HNSW_BUILD_CANDIDATES,
     HNSW_LINKS,
@@ -30,15 +37,77 @@ from memory_bench.vectors import (
 
 _TABLE = "events"
 _FIELDS = ["number", "id", "text", "scope", "time"]
+_VECTORS, _WORDS = "vector_idx", "text_idx"
+_PQ_ROWS = 256  # of which eight bits are learned
+_FUSION = 60
+"""Places of two rankings count 1 / (60 + place). Source: Cormack, Clarke and Büttcher 2009 (SIGIR), section 2."""
+
+_GRAPH: dict[str, Any] = {"num_partitions": 1, "m": HNSW_LINKS, "ef_construction": HNSW_BUILD_CANDIDATES}
+INDEXES: Mapping[str, Callable[[int], Any]] = {  # by LanceDB's names: rows -> what it is to build
+    "IvfHnswFlat": lambda _: HnswFlat("cosine", **_GRAPH),
+    "IvfHnswSq": lambda _: HnswSq("cosine", **_GRAPH),
+    "IvfFlat": lambda rows: IvfFlat("cosine", num_partitions=math.isqrt(rows)),
+    "IvfPq": lambda rows: IvfPq("cosine", num_partitions=math.isqrt(rows)),
+}
 
 
-def memory(*, embedder: Embedder, path: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
-    """Return a memory over LanceDB. `path` keeps the table in a folder; null: a temporary one."""
+def memory(*, embedder: Embedder, path: str | None, index_from_rows: int | None, top_k: int) -> VectorMemory:
+    """Return a memory over LanceDB. `path` keeps the table in a folder; null: a temporary one. `index_from_rows` null
+    builds no index."""
+    if index_from_rows is not None:
+        checked_index_from_rows(index_from_rows)
+    layout = Layout("IvfHnswFlat", index_from_rows, effort=HNSW_SEARCH_CANDIDATES)
+    return indexed_memory(embedder=embedder, path=path, layout=layout, top_k=top_k)
+
+
+def indexed_memory(*, embedder: Embedder, path: str | None, layout: Layout, top_k: int) -> VectorMemory:
+    """Return a memory over LanceDB with an index of one's choice."""
+    return VectorMemory(_table(embedder, path, layout, top_k), embedder=embedder, top_k=top_k)
+
+
+def hybrid_memory(*, embedder: Embedder, path: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
+    """Return a memory that ranks by vectors and by LanceDB's full-text search, fused by place."""
+    layout = Layout("IvfHnswFlat", checked_index_from_rows(index_from_rows), effort=HNSW_SEARCH_CANDIDATES, words=True)
+    return HybridMemory(_table(embedder, path, layout, top_k), embedder=embedder, top_k=top_k)
+
+
+def _table(embedder: Embedder, path: str | None, layout: Layout, top_k: int) -> LanceTable:
     checked_top_k(top_k)
-    checked_index_from_rows(index_from_rows)
     folder = IndexFolder(path, engine="lancedb", embedder=embedder)
-    engine = LanceTable(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows)
-    return VectorMemory(engine, embedder=embedder, top_k=top_k)
+    return LanceTable(folder, dimensions=embedder.dimensions, layout=layout)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is built over the rows, and how it is searched. Raises BadInput where that cannot be.
+
+    `from_rows` None builds no index. `effort` is how many candidates a search in a graph looks at, or how many
+    partitions. `refine_factor` times as many neighbours as are asked for are compared in full; None trusts what a
+    quantised index estimates, which is no cosine. `words` builds a full-text index too.
+    """
+
+    index: str
+    from_rows: int | None
+    effort: int
+    refine_factor: int | None = None
+    words: bool = False
+
+    def __post_init__(self) -> None:
+        if self.index not in INDEXES:
+            raise BadInput(
+                f"index must be one of {', '.join(INDEXES)}, got {self.index!r}: set memory.layout.index=IvfFlat"
+            )
+        if self.from_rows is not None and self.from_rows < 1:
+            raise BadInput(f"from_rows must be >= 1, got {self.from_rows}: set memory.layout.from_rows=10000")
+        if self.index == "IvfPq" and self.from_rows is not None and self.from_rows < _PQ_ROWS:
+            raise BadInput(
+                f"IvfPq learns its codes from {_PQ_ROWS} rows or more, and over fewer it would index nothing, got "
+                f"{self.from_rows}: set memory.layout.from_rows=10000"
+            )
+        if self.effort < 1:
+            raise BadInput(f"effort must be >= 1, got {self.effort}: set memory.layout.effort=20")
+        if self.refine_factor is not None and self.refine_factor < 1:
+            raise BadInput(f"refine_factor must be >= 1, got {self.refine_factor}: set memory.layout.refine_factor=10")
 
 
 class LanceTable:
@@ -48,9 +117,10 @@ class LanceTable:
     newest. A deleted row's bytes go when LanceDB next compacts the fragment that it stands in.
     """
 
-    def __init__(self, folder: IndexFolder, *, dimensions: int, index_from_rows: int) -> None:
+    def __init__(self, folder: IndexFolder, *, dimensions: int, layout: Layout) -> None:
         self.folder = folder
-        self._index_from_rows = index_from_rows
+        self.effort = layout.effort
+        self._layout = layout
         self._schema = pa.schema(
             [
                 pa.field("number", pa.int64(), nullable=False),
@@ -63,6 +133,10 @@ class LanceTable:
         )
         self._connection = lancedb.connect(folder.index)
         self.table = self._connection.create_table(_TABLE, schema=self._schema, exist_ok=True)
+        if len(self) or self._built():
+            self._check()
+        else:
+            self._begin()
 
     def put(self, rows: Sequence[Row]) -> None:
         """Adding would not replace: an id would be held twice."""
@@ -79,32 +153,37 @@ class LanceTable:
     def clear(self) -> None:
         self._connection.drop_table(_TABLE)
         self.table = self._connection.create_table(_TABLE, schema=self._schema)
+        self._begin()
 
     def settle(self) -> None:
         """Build the index once there are enough rows, and bring it up to date."""
-        if not self.table.list_indices() and len(self) >= self._index_from_rows:
-            # one partition: with several, rows in those that are not probed are never found
-            graph = HnswFlat("cosine", num_partitions=1, m=HNSW_LINKS, ef_construction=HNSW_BUILD_CANDIDATES)
-            self.table.create_index("vector", config=graph)
+        rows = len(self)
+        if self._layout.from_rows is not None and rows >= self._layout.from_rows and _VECTORS not in self._built():
+            self.table.create_index("vector", config=INDEXES[self._layout.index](rows))
         self._tidy()
-        if self.table.list_indices() and self.indexed_rows() != len(self):
-            raise RuntimeError(f"LanceDB indexed {self.indexed_rows()} of {len(self)} rows")
+        if _VECTORS in self._built() and self.indexed_rows() != rows:
+            raise RuntimeError(f"LanceDB indexed {self.indexed_rows()} of {rows} rows")
 
     def search(self, vector_D: NDArray[np.float32], *, limit: int, scope: str) -> list[Hit]:
         # a metric that is not the index's would be a scan without a word, and the default is not the cosine
         query = cast(LanceVectorQueryBuilder, self.table.search(vector_D)).distance_type("cosine").limit(limit)
-        query = query.ef(max(limit, HNSW_SEARCH_CANDIDATES)).select([*_FIELDS, "_distance"])
+        query = self._tuned(query, limit).select([*_FIELDS, "_distance"])
         if scope:
             query = query.where(f"scope = {_quoted(scope)}", prefilter=True)
-        return [
-            Hit(row["number"], Event(row["id"], row["text"], row["scope"], row["time"]), 1 - row["_distance"])
-            for row in query.to_list()
-        ]
+        return [_hit(row, 1 - row["_distance"]) for row in query.to_list()]
+
+    def matching(self, text: str, *, limit: int, scope: str) -> list[Hit]:
+        """Return the rows that share most with a text by BM25, best first; fresh ones are among them."""
+        words = MatchQuery(text, "text")  # type: ignore[call-arg]  # its defaults are pydantic's
+        query = self.table.search(words, query_type="fts").limit(limit).select([*_FIELDS, "_score"])
+        if scope:
+            query = query.where(f"scope = {_quoted(scope)}", prefilter=True)
+        return [_hit(row, row["_score"]) for row in query.to_list()]
 
     def indexed_rows(self) -> int:
         """Return how many rows the index knows, by its own statistics; 0 where every search is a scan."""
-        stats = [self.table.index_stats(index.name) for index in self.table.list_indices()]
-        return sum(one.num_indexed_rows for one in stats if one)
+        stats = self.table.index_stats(_VECTORS) if _VECTORS in self._built() else None
+        return stats.num_indexed_rows if stats else 0
 
     def last_number(self) -> int:
         return max(self.table.search().select(["number"]).to_arrow()["number"].to_pylist(), default=0)
@@ -118,11 +197,69 @@ class LanceTable:
     def close(self) -> None:
         self.folder.close()
 
+    def _built(self) -> dict[str, str]:
+        """Return name -> type of the indexes that there are."""
+        return {index.name: index.index_type for index in self.table.list_indices()}
+
+    def _begin(self) -> None:
+        if self._layout.words:
+            self.table.create_index("text", config=FTS())
+
+    def _check(self) -> None:
+        """An index that was built for another memory would be searched without a word."""
+        built = self._built()
+        if (_WORDS in built, built.get(_VECTORS, self._layout.index)) != (self._layout.words, self._layout.index):
+            held = ", ".join(built.values()) or "none"
+            raise BadInput(
+                f"{self.folder.name} holds the indexes of another memory ({held}): set memory.path to another folder"
+            )
+
+    def _tuned(self, query: LanceVectorQueryBuilder, limit: int) -> LanceVectorQueryBuilder:
+        if "Hnsw" in self._layout.index:
+            query = query.ef(max(limit * (self._layout.refine_factor or 1), self.effort))
+        else:
+            # 0: as many more as a filter needs, or rows in the partitions that are not searched would be missing
+            query = query.minimum_nprobes(self.effort).maximum_nprobes(0)
+        return query.refine_factor(self._layout.refine_factor) if self._layout.refine_factor else query
+
     def _tidy(self) -> None:
         """Compact, index what is new, and remove all versions but the newest."""
+        if self._layout.words:
+            # anew: parts that were indexed apart have scores of their own, and keep the words of what was forgotten
+            self.table.create_index("text", config=FTS(), replace=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"optimize\(cleanup_older_than=0\)")  # nobody else reads this table
             self.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+
+class HybridMemory(VectorMemory):
+    """Two rankings of one table, fused by place, since a cosine and a BM25 score have no common scale.
+
+    LanceDB's own fusion breaks ties by chance: here equal scores have equal places.
+    """
+
+    def __init__(self, table: LanceTable, *, embedder: Embedder, top_k: int) -> None:
+        super().__init__(table, embedder=embedder, top_k=top_k)
+        self._table = table
+
+    def read(self, query: Query) -> list[Passage]:
+        near = self._nearest(query)
+        worded = self._candidates(lambda limit: self._table.matching(query.text, limit=limit, scope=query.scope))
+        scores: dict[str, float] = {}
+        for ranking in (near, worded):
+            for event_id, place in _places(ranking).items():
+                scores[event_id] = scores.get(event_id, 0.0) + 1 / (_FUSION + place)
+        return self._ranked([*near, *worded], scores, query)
+
+
+def _places(hits: Sequence[Hit]) -> dict[str, int]:
+    """Return event id -> place, from 1 on; equal scores share one."""
+    scores = sorted({hit.score for hit in hits}, reverse=True)
+    return {hit.event.id: scores.index(hit.score) + 1 for hit in hits}
+
+
+def _hit(row: Mapping[str, Any], similarity: float) -> Hit:
+    return Hit(row["number"], Event(row["id"], row["text"], row["scope"], row["time"]), similarity)
 
 
 def _quoted(text: str) -> str:

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
@@ -38,12 +39,25 @@ _FLOAT_BYTES, _TIME_BYTES, _NUMBER_BYTES = 4, 8, 8
 _POLLS, _POLL_SECONDS = 1200, 0.05
 
 
-def edge_memory(*, embedder: Embedder, path: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
-    """Return a memory over Qdrant Edge. `path` keeps the shard in a folder; null: a temporary one."""
+def edge_memory(
+    *,
+    embedder: Embedder,
+    path: str | None,
+    index_from_rows: int,
+    top_k: int,
+    oversampling: float | None = None,
+    scopes: str = "before",
+) -> VectorMemory:
+    """Return a memory over Qdrant Edge. `path` keeps the shard in a folder; null: a temporary one.
+
+    With `oversampling` vectors are searched by eight bits a dimension, and so many times the neighbours that are asked
+    for are compared in full. `scopes` is one of `SCOPES`.
+    """
     checked_top_k(top_k)
     checked_index_from_rows(index_from_rows)
+    search = EdgeSearch(oversampling, scopes)
     folder = IndexFolder(path, engine="qdrant-edge-py", embedder=embedder)
-    engine = EdgeShard(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows)
+    engine = EdgeShard(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows, search=search)
     return VectorMemory(engine, embedder=embedder, top_k=top_k)
 
 
@@ -72,6 +86,35 @@ def bruteforce_memory(*, embedder: Embedder, top_k: int) -> VectorMemory:
     return VectorMemory(engine, embedder=embedder, top_k=checked_top_k(top_k))
 
 
+SCOPES = ("before", "after", "acorn")
+"""When scopes are indexed: before the first point; once there are points, for who wants to measure what that costs;
+and then too, with a search that walks through points of other scopes (ACORN)."""
+
+
+@dataclass(frozen=True)
+class EdgeSearch:
+    """How a shard is searched. Raises BadInput where that cannot be."""
+
+    oversampling: float | None
+    scopes: str
+
+    def __post_init__(self) -> None:
+        if self.scopes not in SCOPES:
+            raise BadInput(f"scopes must be one of {', '.join(SCOPES)}, got {self.scopes!r}: set memory.scopes=before")
+        if self.oversampling is not None and not self.oversampling >= 1:
+            raise BadInput(f"oversampling must be >= 1, got {self.oversampling}: set memory.oversampling=2.0")
+
+    def quantization(self) -> edge.ScalarQuantizationConfig | None:
+        return None if self.oversampling is None else edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
+
+    def params(self, limit: int, effort: int) -> edge.SearchParams:
+        full = None
+        if self.oversampling is not None:
+            full = edge.QuantizationSearchParams(rescore=True, oversampling=self.oversampling)
+        walk = edge.AcornSearchParams(enable=True, max_selectivity=1.0) if self.scopes == "acorn" else None
+        return edge.SearchParams(hnsw_ef=max(limit, effort), quantization=full, acorn=walk)
+
+
 class EdgeShard:
     """One point an event. Nothing runs in the background: fresh points are scanned until `settle` optimises.
 
@@ -79,7 +122,9 @@ class EdgeShard:
     error. What is forgotten is found no more; its bytes stay in the log and in the segment until Qdrant cleans up.
     """
 
-    def __init__(self, folder: IndexFolder, *, dimensions: int, index_from_rows: int) -> None:
+    def __init__(self, folder: IndexFolder, *, dimensions: int, index_from_rows: int, search: EdgeSearch) -> None:
+        self.effort = HNSW_SEARCH_CANDIDATES
+        self._search = search
         self._folder = folder
         kilobytes = _kilobytes(index_from_rows, dimensions)
         self._config = edge.EdgeConfig(
@@ -87,6 +132,7 @@ class EdgeShard:
             # one thread and one segment: a graph is then the same on every machine
             hnsw_config=edge.HnswIndexConfig(HNSW_LINKS, HNSW_BUILD_CANDIDATES, kilobytes, max_indexing_threads=1),
             optimizers=edge.EdgeOptimizersConfig(indexing_threshold=kilobytes, default_segment_number=1),
+            quantization_config=search.quantization(),
         )
         self.shard = self._loaded() if folder.index.is_dir() else self._created()
 
@@ -105,6 +151,8 @@ class EdgeShard:
 
     def settle(self) -> None:
         self.shard.optimize()
+        if self._search.scopes != "before":
+            _index_scopes(self.shard)
         self.shard.flush()
 
     def search(self, vector_D: NDArray[np.float32], *, limit: int, scope: str) -> list[Hit]:
@@ -113,7 +161,7 @@ class EdgeShard:
             edge.Query.Nearest(vector_D.tolist()),
             limit,
             filter=of_scope,
-            params=edge.SearchParams(hnsw_ef=max(limit, HNSW_SEARCH_CANDIDATES)),
+            params=self._search.params(limit, self.effort),
             with_payload=True,
         )
         return [_hit(point.payload, point.score) for point in self.shard.search(request)]
@@ -139,7 +187,8 @@ class EdgeShard:
     def _created(self) -> edge.EdgeShard:
         self._folder.index.mkdir()
         shard = edge.EdgeShard.create(str(self._folder.index), self._config)
-        shard.update(edge.UpdateOperation.create_field_index("scope", edge.PayloadSchemaType.Keyword))
+        if self._search.scopes == "before":
+            _index_scopes(shard)
         return shard
 
     def _loaded(self) -> edge.EdgeShard:
@@ -159,6 +208,7 @@ class Collection:
     """
 
     def __init__(self, client: QdrantClient, dimensions: int, *, index_from_rows: int | None) -> None:
+        self.effort = HNSW_SEARCH_CANDIDATES
         self._client = client
         self._dimensions = dimensions
         self._index_from_rows = index_from_rows
@@ -195,7 +245,7 @@ class Collection:
 
     def search(self, vector_D: NDArray[np.float32], *, limit: int, scope: str) -> list[Hit]:
         condition = models.FieldCondition(key="scope", match=models.MatchValue(value=scope))
-        candidates = models.SearchParams(hnsw_ef=max(limit, HNSW_SEARCH_CANDIDATES))
+        candidates = models.SearchParams(hnsw_ef=max(limit, self.effort))
         found = self._client.query_points(
             self.name,
             query=vector_D.tolist(),
@@ -238,6 +288,10 @@ class Collection:
             optimizers_config=models.OptimizersConfigDiff(indexing_threshold=kilobytes),
         )
         self._client.create_payload_index(self.name, "scope", models.PayloadSchemaType.KEYWORD, wait=True)
+
+
+def _index_scopes(shard: edge.EdgeShard) -> None:
+    shard.update(edge.UpdateOperation.create_field_index("scope", edge.PayloadSchemaType.Keyword))
 
 
 def _kilobytes(rows: int, dimensions: int) -> int:

@@ -17,9 +17,11 @@ MOST_DEAD = 0.25  # of all nodes of the graph
 _VECTOR_BYTES, _NODE_BYTES = 8, 750  # measured, resident: two float32 a dimension, and what a node takes besides
 
 
-def memory(*, embedder: Embedder, top_k: int) -> VectorMemory:
-    """Return a memory over RuVector."""
-    return VectorMemory(HnswGraph(embedder.dimensions), embedder=embedder, top_k=checked_top_k(top_k))
+def memory(*, embedder: Embedder, top_k: int, remedied: bool = True) -> VectorMemory:
+    """Return a memory over RuVector. `remedied` false takes what the engine gives, for who wants to measure it:
+    results go missing where rows were deleted, and where a scope is asked for."""
+    engine = HnswGraph(embedder.dimensions, remedied=remedied)
+    return VectorMemory(engine, embedder=embedder, top_k=checked_top_k(top_k))
 
 
 class HnswGraph:
@@ -30,8 +32,10 @@ class HnswGraph:
     graph. The engine has no files.
     """
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, *, remedied: bool = True) -> None:
+        self.effort = HNSW_SEARCH_CANDIDATES
         self._dimensions = dimensions
+        self._remedied = remedied
         self.clear()
 
     def put(self, rows: Sequence[Row]) -> None:
@@ -54,7 +58,7 @@ class HnswGraph:
         self._event: dict[int, Event] = {}
 
     def settle(self) -> None:
-        if self.dead <= MOST_DEAD * (len(self) + self.dead):
+        if not self._remedied or self.dead <= MOST_DEAD * (len(self) + self.dead):
             return
         held = sorted((int(name), vector_D) for name, vector_D, _ in self.graph.export_items())
         self.graph, self.dead = self._empty(), 0
@@ -63,11 +67,13 @@ class HnswGraph:
 
     def search(self, vector_D: NDArray[np.float32], *, limit: int, scope: str) -> list[Hit]:
         nodes = len(self) + self.dead
-        asked = min(limit + self.dead, nodes)  # asked for far more than it holds, the engine aborts the process
+        asked = min(
+            limit + self.dead * self._remedied, nodes
+        )  # asked for far more than it holds, the engine aborts the process
         while True:
-            found = self.graph.search(vector_D, asked, ef_search=max(asked, HNSW_SEARCH_CANDIDATES)) if asked else []
+            found = self.graph.search(vector_D, asked, ef_search=max(asked, self.effort)) if asked else []
             seen = [(int(name), distance) for name, distance, _ in found if self._of(int(name), scope)]
-            if len(seen) >= limit or asked == nodes:
+            if len(seen) >= limit or asked == nodes or not self._remedied:
                 return [Hit(number, self._event[number], 1 - distance) for number, distance in seen[:limit]]
             asked = min(2 * asked, nodes)
 

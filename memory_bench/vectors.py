@@ -6,6 +6,7 @@ not the care that somebody took with one of them:
 * Every vector is a float32 of the embedder's dimensions and of unit length: some engines take anything else for a
   perfect match, or rank by its length. `embedded` is the one way in.
 * No more neighbours are asked for than were ever written: some engines make room for as many as are asked for.
+* One writes at a time: written by two at once, some engines hold an id twice and say nothing.
 * Similarities are cosines, higher is better, rounded to five digits.
 * Where the last passage that counts ties with the next one the engine is asked for more, so that the newest of
   equals is among them.
@@ -13,7 +14,8 @@ not the care that somebody took with one of them:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +56,11 @@ class Hit:
     number: int
     event: Event
     similarity: float
+
+    @property
+    def score(self) -> float:
+        """What is compared: two of one score are equals."""
+        return round(self.similarity, DECIMALS)
 
 
 class Engine(Protocol):
@@ -96,38 +103,37 @@ class VectorMemory:
         self._embedder = embedder
         self._top_k = top_k
         self._next = engine.last_number() + 1
+        self._writing = threading.Lock()
 
     def attach(self, reader: Reader) -> Reader:
         return reader
 
     def reset(self) -> None:
-        with refusals_in_a_line():
+        with self._writing, refusals_in_a_line():
             self.engine.clear()
-        self._next = 1
+            self._next = 1
 
     def write(self, events: Sequence[Event]) -> None:
-        latest = {event.id: (number, event) for number, event in enumerate(events, start=self._next)}
-        self._next += len(events)
-        vectors_ED = embedded(self._embedder, [event.text for _, event in latest.values()])
-        with refusals_in_a_line():
-            self.engine.put([Row(*one, vector_D) for one, vector_D in zip(latest.values(), vectors_ED, strict=True)])
+        with self._writing:
+            latest = {event.id: (number, event) for number, event in enumerate(events, start=self._next)}
+            self._next += len(events)
+            vectors_ED = embedded(self._embedder, [event.text for _, event in latest.values()])
+            with refusals_in_a_line():
+                self.engine.put(
+                    [Row(*one, vector_D) for one, vector_D in zip(latest.values(), vectors_ED, strict=True)]
+                )
 
     def settle(self) -> None:
-        with refusals_in_a_line():
+        with self._writing, refusals_in_a_line():
             self.engine.settle()
 
     def forget(self, event_ids: Sequence[str]) -> None:
-        with refusals_in_a_line():
+        with self._writing, refusals_in_a_line():
             self.engine.drop(event_ids)
 
     def read(self, query: Query) -> list[Passage]:
-        hits = self._candidates(embedded(self._embedder, [query.text])[0], query.scope)
-        found = EventStore()
-        found.put(hit.event for hit in sorted(hits, key=lambda hit: hit.number))
-        similarity = {hit.event.id: round(hit.similarity, DECIMALS) for hit in hits}
-        newest_first = found.newest_first()
-        scores_E = np.array([similarity[event.id] for event in newest_first], dtype=np.float64)
-        return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
+        hits = self._nearest(query)
+        return self._ranked(hits, {hit.event.id: hit.score for hit in hits}, query)
 
     def size_bytes(self) -> int:
         return self.engine.size_bytes()
@@ -135,14 +141,27 @@ class VectorMemory:
     def close(self) -> None:
         self.engine.close()
 
-    def _candidates(self, vector_D: NDArray[np.float32], scope: str) -> list[Hit]:
+    def _nearest(self, query: Query) -> list[Hit]:
+        vector_D = embedded(self._embedder, [query.text])[0]
+        return self._candidates(lambda limit: self.engine.search(vector_D, limit=limit, scope=query.scope))
+
+    def _candidates(self, search: Callable[[int], list[Hit]]) -> list[Hit]:
+        """Return the best that count and those that tie with the last of them. `search` finds as many as it is told."""
         most = self._next  # numbers are never used again: so many rows there cannot be
         limit = min(self._top_k + 1, most)
         while True:
-            hits = self.engine.search(vector_D, limit=limit, scope=scope)
-            if limit == most or len(hits) < limit or _rounded(hits[-1]) < _rounded(hits[self._top_k - 1]):
+            hits = search(limit)
+            if limit == most or len(hits) < limit or hits[-1].score < hits[self._top_k - 1].score:
                 return hits
             limit = min(2 * limit, most)
+
+    def _ranked(self, hits: Sequence[Hit], scores: Mapping[str, float], query: Query) -> list[Passage]:
+        """Return passages by the scores of their events' ids."""
+        found = EventStore()
+        found.put(hit.event for hit in sorted(hits, key=lambda hit: hit.number))
+        newest_first = found.newest_first()
+        scores_E = np.array([scores[event.id] for event in newest_first], dtype=np.float64)
+        return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
 
 
 def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -177,7 +196,3 @@ def checked_index_from_rows(rows: int) -> int:
     if rows < 1:
         raise BadInput(f"index_from_rows must be >= 1, got {rows}: set memory.index_from_rows=10000")
     return rows
-
-
-def _rounded(hit: Hit) -> float:
-    return round(hit.similarity, DECIMALS)

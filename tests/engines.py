@@ -16,6 +16,14 @@ from memory_bench.types import Event
 from memory_bench.vectors import VectorMemory
 
 NAMES = ("lancedb", "qdrant", "qdrant_bruteforce", "qdrant_server", "ruvector")
+VARIANTS = (
+    "lancedb_flat",
+    "lancedb_ivf_flat",
+    "lancedb_ivf_pq",
+    "lancedb_ivf_hnsw_sq",
+    "lancedb_hybrid",
+    "qdrant_quantised",
+)
 DURABLE = ("lancedb", "qdrant")
 INDEXED = ("lancedb", "qdrant")  # scan while they are small, and build a graph from `index_from_rows` on
 

@@ -223,7 +223,7 @@ class TestRuVector:
         assert [graph.search(vector_D, 1)[0][0] for vector_D in axes] == [str(n) for n in range(DIMENSIONS)]
 
 
-@pytest.mark.parametrize("name", engines.NAMES)
+@pytest.mark.parametrize("name", [*engines.NAMES, *engines.VARIANTS])
 def test_what_an_engine_needs_is_named_where_it_is_chosen_and_in_an_extra(name: str) -> None:
     """Then a missing one is a line that says what to install, and not an error of an import."""
     options = yaml.safe_load((ROOT / "conf" / "memory" / f"{name}.yaml").read_text())
