@@ -6,6 +6,7 @@ python -m memory_bench -m +experiment=needle                            the cell
 python -m memory_bench -m +experiment=needle dry_run=true               what would be run, and what is there already
 python -m memory_bench list                                             what exists, and what can run here
 python -m memory_bench check +memory=NAME                               does a memory keep its promises
+python -m memory_bench durability +memory=NAME                          what does a kill -9 cost a memory, 50 times
 python -m memory_bench compare A B                                      what moved between two memories, or two runs
 python -m memory_bench gate                                             did a change move a number that it should not
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
@@ -138,6 +139,12 @@ def _check(arguments: list[str]) -> int:
     return check.main(arguments)
 
 
+def _durability(arguments: list[str]) -> int:
+    from memory_bench.guards.durability import command
+
+    return command.main(arguments)
+
+
 def _compare(arguments: list[str]) -> int:
     from memory_bench.guards import compare
 
@@ -156,6 +163,7 @@ def _gate(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "check": _check,
+    "durability": _durability,
     "train": _train,
     "report": _report,
     "compare": _compare,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from memory_bench.contracts import Reader
+from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, checked_top_k, ranked
 from memory_bench.guards.properties import PROPERTIES
 from memory_bench.types import Event, Passage, Query
@@ -19,29 +24,55 @@ CLAIMS = {"finds": True, "deterministic": True, "durable": True}
 
 
 class Right:
-    """Ranks by shared words; keeps its events in a file of JSON where it has a path."""
+    """Ranks by shared words. Where it has a path every call ends with a new file of JSON, and with its checksum."""
 
     def __init__(self, *, path: str | None, top_k: int) -> None:
         self.top_k = checked_top_k(top_k)
         self.path = Path(path) if path else None
         self.store = EventStore()
         if self.path and self.path.exists():
-            self.store.put(Event(**row) for row in json.loads(self.path.read_text()))
+            self.store.put(Event(**row) for row in self.rows(self.path.read_text()))
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        checksum, _, rows = text.partition("\n")
+        if checksum != str(zlib.crc32(rows.encode())):
+            raise BadInput(f"{self.path} is damaged: set memory.path to another file")
+        held: list[dict[str, Any]] = json.loads(rows)
+        return held
+
+    def keep(self) -> None:
+        """Whole or not at all: the old file stands until the new one is complete."""
+        if not self.path:
+            return
+        part = self.path.with_suffix(".part")
+        try:
+            part.write_text(self.as_text(self.store))
+            part.replace(self.path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise BadInput(f"{self.path} cannot be written ({error.strerror}): make room for it") from error
+
+    def as_text(self, store: EventStore) -> str:
+        rows = json.dumps([vars(event) for event in store])
+        return f"{zlib.crc32(rows.encode())}\n{rows}"
 
     def attach(self, reader: Reader) -> Reader:
         return reader
 
     def reset(self) -> None:
         self.store.clear()
+        self.keep()
 
     def write(self, events: Sequence[Event]) -> None:
         self.store.put(events)
+        self.keep()
 
     def settle(self) -> None:
         pass
 
     def forget(self, event_ids: Sequence[str]) -> None:
         self.store.drop(event_ids)
+        self.keep()
 
     def read(self, query: Query) -> list[Passage]:
         held = self.store.newest_first()
@@ -55,21 +86,20 @@ class Right:
         return self.store.size_bytes()
 
     def close(self) -> None:
-        if self.path:
-            self.path.write_text(json.dumps([vars(event) for event in reversed(self.store.newest_first())]))
+        pass
 
 
 def _words(text: str) -> set[str]:
     return set(text.lower().strip("?!.").split())
 
 
-BREAKING: dict[str, type[Right]] = {}
-"""Promise -> the memory that breaks it."""
+BREAKING: dict[str, list[type[Right]]] = {}
+"""Promise -> the memories that break it, each in another way."""
 
 
 def breaks(promise: str) -> Any:
     def register(memory: type[Right]) -> type[Right]:
-        BREAKING[promise] = memory
+        BREAKING.setdefault(promise, []).append(memory)
         return memory
 
     return register
@@ -79,6 +109,12 @@ def breaks(promise: str) -> Any:
 class Blind(Right):
     def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
         return []
+
+
+@breaks("all_of_any_number_are_found")
+class LosesARow(Right):
+    def write(self, events: Sequence[Event]) -> None:
+        super().write([event for place, event in enumerate(events) if place % 64 != 63])
 
 
 @breaks("the_newest_text_of_an_id_wins")
@@ -145,8 +181,71 @@ class OneStoreForAll(Right):
 
 @breaks("what_is_kept_is_found_after_reopening")
 class KeepsNothing(Right):
-    def close(self) -> None:
+    def keep(self) -> None:
         pass
+
+
+@breaks("what_is_kept_is_found_after_reopening")
+@breaks("nothing_acknowledged_is_lost_by_a_kill")
+class BringsGhostsBack(Right):
+    """Its file forgets nothing."""
+
+    def __init__(self, *, path: str | None, top_k: int) -> None:
+        super().__init__(path=path, top_k=top_k)
+        self.ever = EventStore()
+        self.ever.put(self.store)
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.ever.put(events)
+        super().write(events)
+
+    def as_text(self, store: EventStore) -> str:  # noqa: ARG002
+        return super().as_text(self.ever)
+
+
+@breaks("nothing_acknowledged_is_lost_by_a_kill")
+class KeepsWhenItIsClosed(Right):
+    def keep(self) -> None:
+        pass
+
+    def close(self) -> None:
+        super().keep()
+
+
+@breaks("nothing_acknowledged_is_lost_by_a_kill")
+class OpensWithEverythingTwice(Right):
+    def read(self, query: Query) -> list[Passage]:
+        return [passage for passage in super().read(query) for _ in range(2)]
+
+
+@breaks("a_full_disk_is_said_and_loses_nothing")
+class SaysThatItWroteIt(Right):
+    def keep(self) -> None:
+        with suppress(BadInput):
+            super().keep()
+
+
+@breaks("a_cut_file_is_refused_or_changes_no_answer")
+class ReadsWhatIsLeft(Right):
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        return [json.loads(row) for row in text.partition("\n")[2].splitlines() if row.endswith("}")]
+
+    def as_text(self, store: EventStore) -> str:
+        return "\n".join(["events", *(json.dumps(vars(event)) for event in store)])
+
+
+@breaks("what_may_not_be_written_is_left_as_it_is")
+class TakesTheRightToWrite(Right):
+    def keep(self) -> None:
+        if self.path:
+            self.path.parent.chmod(0o755)
+        super().keep()
+
+
+@breaks("passages_are_ranked_and_name_their_events")
+class NamesEventsThatNobodyWrote(Right):
+    def read(self, query: Query) -> list[Passage]:
+        return [replace(passage, event_ids=(f"{passage.event_ids[0]}'",)) for passage in super().read(query)]
 
 
 @breaks("passages_are_ranked_and_name_their_events")
@@ -240,6 +339,15 @@ class NeverShrinks(Right):
     def size_bytes(self) -> int:
         self.most = max(self.most, super().size_bytes())
         return self.most
+
+
+class Hangs(Right):
+    """Breaks every promise for which it is read."""
+
+    def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
+        while True:
+            with suppress(Exception):  # an error that says to stop is one more error
+                time.sleep(1)
 
 
 def names() -> list[str]:

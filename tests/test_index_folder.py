@@ -14,7 +14,7 @@ import pytest
 from memory_bench.contracts import Memory
 from memory_bench.embedders.hashing import Hashing
 from memory_bench.errors import BadInput
-from memory_bench.index_folder import STAMP
+from memory_bench.index_folder import SEAL, STAMP
 from memory_bench.types import Query
 from tests import engines
 from tests.engines import texts
@@ -124,6 +124,32 @@ def test_a_path_that_can_be_no_folder_is_refused(name: str, tmp_path: Path) -> N
     _refused(
         name, tmp_path / "no" / "parent", r"cannot be an index folder \(No such file or directory\): set memory.path"
     )
+
+
+@pytest.mark.parametrize("how", ["a bit", "cut", "gone"])
+def test_a_damaged_index_is_refused(name: str, kept: Path, how: str) -> None:
+    """Both engines answer over most of it without a word."""
+    file = max((kept / "index").rglob("*"), key=lambda file: file.stat().st_size if file.is_file() else 0)
+    held = bytearray(file.read_bytes())
+    held[len(held) // 2] ^= 1
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(held if how == "a bit" else held[: len(held) // 2])
+    _refused(
+        name, kept, rf"^{kept} is damaged: 1 of its files are not as they were .*{file.name} first. Set memory.path"
+    )
+
+
+def test_what_is_left_of_an_index_can_be_opened_without_its_seal(name: str, kept: Path) -> None:
+    (kept / SEAL).write_text("{")
+    _refused(name, kept, rf"is damaged: .* or delete {kept / SEAL} to open what is left")
+    (kept / SEAL).unlink()
+    again = opened(name, kept)
+    assert len(again.read(Query("word1"))) == 39
+    assert not (kept / SEAL).exists()
+    again.close()
+    assert (kept / SEAL).exists()
 
 
 def _refused(name: str, folder: Path, line: str, *, dimensions: int = 384) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.config_store import ConfigStore
 
 from memory_bench import config
@@ -20,12 +21,25 @@ from memory_bench.__main__ import main
 from memory_bench.contracts import Memory, Reader
 from memory_bench.errors import BadInput
 from memory_bench.guards.check import findings, judge
-from memory_bench.guards.properties import PROPERTIES, Property, expectation
+from memory_bench.guards.durable_properties import DURABLE
+from memory_bench.guards.promise import Property, expectation
+from memory_bench.guards.properties import PROPERTIES, finds_what_was_written
 from memory_bench.guards.subject import CODE, FACT, Subject
 from tests import faulty, stubs
 
 FOLDER = Path(__file__).parent.parent / "conf" / "memory"
 MEMORIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def durable() -> list[str]:
+    """Return a memory for each module that claims to keep what it is told."""
+    claiming: dict[str, str] = {}
+    for name in MEMORIES:
+        options = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+        options = options.get("memory", options)
+        if options.get("claims", {}).get("durable"):
+            claiming.setdefault(options["_target_"].rpartition(".")[0], name)
+    return sorted(claiming.values())
 
 
 @cache
@@ -50,7 +64,9 @@ def subject(name: str) -> Iterator[Subject]:
         yield made
 
 
-@pytest.mark.parametrize("promise", PROPERTIES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize(
+    "promise", [one for one in PROPERTIES if one not in DURABLE], ids=lambda promise: promise.__name__
+)
 @pytest.mark.parametrize("name", MEMORIES)
 def test_every_memory_keeps_its_promises(name: str, promise: Property) -> None:
     with subject(name) as made:
@@ -69,6 +85,14 @@ def test_a_memory_that_returns_passages_is_held_to_what_is_said_of_them() -> Non
         "it has no top_k",
         "it returned no passage: it does not work through the context",
     }
+
+
+@pytest.mark.parametrize("name", durable())
+def test_a_durable_memory_keeps_its_promises_when_it_is_killed(name: str) -> None:
+    """One of a kind: what is killed is the adapter, whatever its options; `check` asks it of the others."""
+    with subject(name) as made:
+        found = [judge(promise, made) for promise in DURABLE]
+    assert [finding.verdict for finding in found] == ["pass"] * len(DURABLE), found
 
 
 @pytest.mark.parametrize("name", MEMORIES)
@@ -119,12 +143,22 @@ def test_there_is_a_fault_for_every_promise() -> None:
     assert faulty.names() == sorted(promise.__name__ for promise in PROPERTIES)
 
 
-@pytest.mark.parametrize("promise", PROPERTIES, ids=lambda promise: promise.__name__)
-def test_a_broken_promise_is_found(promise: Property) -> None:
-    with planted(faulty.BREAKING[promise.__name__], faulty.CLAIMS) as name, subject(name) as made:
+@pytest.mark.parametrize(
+    ("promise", "memory"),
+    [(promise, memory) for promise in PROPERTIES for memory in faulty.BREAKING[promise.__name__]],
+    ids=lambda one: one.__name__,
+)
+def test_a_broken_promise_is_found(promise: Property, memory: type[faulty.Right]) -> None:
+    with planted(memory, faulty.CLAIMS) as name, subject(name) as made:
         finding = judge(promise, made)
     assert finding.verdict == "fail"
     assert finding.detail
+
+
+def test_a_memory_that_hangs_is_found_and_not_waited_for() -> None:
+    with planted(faulty.Hangs, faulty.CLAIMS) as name, subject(name) as made:
+        finding = judge(finds_what_was_written, made, limit_seconds=0.5)
+    assert (finding.verdict, finding.detail) == ("fail", "no end within 0.5 s")
 
 
 def test_check_prints_a_line_a_promise_and_exits_with_1_where_one_is_broken(

@@ -20,7 +20,7 @@ from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.guards import laws
 from memory_bench.guards.check import judge, task_findings
-from memory_bench.guards.properties import expectation
+from memory_bench.guards.promise import expectation
 from memory_bench.guards.stream import digest
 from memory_bench.guards.task_properties import (
     PROMISES,

@@ -18,12 +18,15 @@ from typing import Literal, TypeVar
 from memory_bench import config, terminal
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.guards.properties import PROPERTIES, Broken, NotClaimed, expectation
+from memory_bench.guards.promise import Broken, NotClaimed, expectation
+from memory_bench.guards.properties import PROPERTIES
 from memory_bench.guards.subject import Subject
 from memory_bench.guards.task_properties import PROMISES
 from memory_bench.guards.task_subject import TaskSubject
+from memory_bench.guards.time_limit import Hang, within
 
 DONE, FAILED = 0, 1
+LIMIT_SECONDS = 500.0  # for one promise; on a quiet machine none of ours takes a tenth of that
 Verdict = Literal["pass", "fail", "not claimed"]
 Examined = TypeVar("Examined", Subject, TaskSubject)
 
@@ -60,18 +63,24 @@ def task_findings(subject: TaskSubject) -> Iterator[Finding]:
     return (judge(promise, subject) for promise in PROMISES)
 
 
-def judge(promise: Callable[[Examined], str | None], subject: Examined) -> Finding:
-    """Return how a memory or task stands to one promise; what it raises by itself is a failure, its traceback shown.
+def judge(
+    promise: Callable[[Examined], str | None], subject: Examined, *, limit_seconds: float = LIMIT_SECONDS
+) -> Finding:
+    """Return how a memory or task stands to one promise. What it raises by itself is a failure, its traceback shown,
+    and so is that it takes longer than `limit_seconds`.
 
     Raises BadInput and Unavailable: the line, or the machine, is to be mended, and not the plug-in.
     """
     expected = expectation(promise)
     try:
-        found = promise(subject)
+        with within(limit_seconds):
+            found = promise(subject)
     except NotClaimed as why:
         return Finding("not claimed", expected, str(why))
     except Broken as found_instead:
         return Finding("fail", expected, config.one_line(found_instead))
+    except Hang as end:
+        return Finding("fail", expected, str(end))
     except (BadInput, Unavailable):
         raise
     except Exception as error:

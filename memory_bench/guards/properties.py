@@ -7,34 +7,37 @@ memory's YAML promises nothing. The first line of its docstring is what is expec
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from memory_bench.errors import BadInput
+from memory_bench.guards.durable_properties import DURABLE
+from memory_bench.guards.promise import Broken, NotClaimed, Property, expect, needs
 from memory_bench.guards.subject import CLOZE, CODE, FACT, NEW_CODE, NEW_FACT, OTHERS, QUESTION, Attached, Subject
 from memory_bench.types import Event, Passage, Query
-
-
-class Broken(AssertionError):
-    """A promise that is not kept: what was found."""
-
-
-class NotClaimed(Exception):
-    """A promise that this memory does not make: why."""
-
-
-Property: TypeAlias = Callable[[Subject], None]
 
 
 def finds_what_was_written(subject: Subject) -> None:
     """What was written is found, and not before"""
     one = subject.make()
-    _expect(not one.knows(CODE), "it knew the fact before it was told")
-    _needs(subject, "finds")
+    expect(not one.knows(CODE), "it knew the fact before it was told")
+    needs(subject, "finds")
     one.tell(FACT)
     _knows(subject, one, CODE, "after write and settle")
+
+
+def all_of_any_number_are_found(subject: Subject) -> None:
+    """Of 1, 2, 3, 5, 10 and 100 events each is found by its own text"""
+    needs(subject, "finds")
+    one = subject.make()
+    for count in (1, 2, 3, 5, 10, 100):
+        one.memory.reset()
+        events = [Event(f"{n}", f"Locker {n} of hall {count} holds the coat of guest {n * n}.") for n in range(count)]
+        one.tell(*events)
+        if count == 1:
+            _passages(one)
+        missing = [event.id for event in events if not _offers(one, event)]
+        expect(not missing, f"of {count} events {len(missing)} are not found by their own text: {missing[:3]}")
 
 
 def reset_forgets(subject: Subject) -> None:
@@ -44,7 +47,7 @@ def reset_forgets(subject: Subject) -> None:
     one.memory.reset()
     one.memory.settle()
     _knows_not(one, CODE, "after the reset")
-    _expect(one.read() == [], f"{len(one.read())} passages after the reset")
+    expect(one.read() == [], f"{len(one.read())} passages after the reset")
 
 
 def learns_again_after_a_reset(subject: Subject) -> None:
@@ -62,7 +65,7 @@ def two_of_a_kind_are_apart(subject: Subject) -> None:
     one, other = subject.make(), subject.make()
     one.tell(FACT)
     _knows_not(other, CODE, "told to another one")
-    _expect(other.read() == [], "it returned passages of another one")
+    expect(other.read() == [], "it returned passages of another one")
     other.memory.reset()
     _knows(subject, one, CODE, "after the reset of another one")
 
@@ -75,7 +78,7 @@ def forget_forgets_without_a_settle(subject: Subject) -> None:
     for when in ("at once after forget", "after forget and settle"):
         _knows_not(one, CODE, when)
         named = [passage for passage in one.read() if FACT.id in passage.event_ids]
-        _expect(not named, f"a passage still names the event {when}: {named}")
+        expect(not named, f"a passage still names the event {when}: {named}")
         one.memory.settle()
 
 
@@ -107,11 +110,11 @@ def the_later_text_of_a_batch_wins(subject: Subject) -> None:
 
 def the_newest_of_equals_comes_first(subject: Subject) -> None:
     """Among events of one text the newest comes first: by time, whatever the ids and the order of writing"""
-    _needs(subject, "finds")
+    needs(subject, "finds")
     one = subject.make()
     one.tell(*(replace(FACT, id=event_id, time=time) for event_id, time in [("m", 2.0), ("a", 3.0), ("z", 1.0)]))
     found = [passage.event_ids for passage in _passages(one)]
-    _expect(found == [("a",), ("m",), ("z",)], f"expected a, m, z; found {found}")
+    expect(found == [("a",), ("m",), ("z",)], f"expected a, m, z; found {found}")
 
 
 def reading_changes_nothing(subject: Subject) -> None:
@@ -125,11 +128,11 @@ def answers_a_query_of_no_words(subject: Subject) -> None:
     """A query without a word is answered, with what is held at most"""
     one = subject.make()
     empty = one.read(Query(""))
-    _expect(empty == [], f"nothing was written and it returned {empty}")
+    expect(empty == [], f"nothing was written and it returned {empty}")
     one.tell(FACT, *OTHERS)
     for text in ("", "?!"):
         found = len(one.read(Query(text)))
-        _expect(found <= 4, f"4 events are held and {text!r} returned {found} passages")
+        expect(found <= 4, f"4 events are held and {text!r} returned {found} passages")
 
 
 def holds_an_event_of_no_words(subject: Subject) -> None:
@@ -137,7 +140,7 @@ def holds_an_event_of_no_words(subject: Subject) -> None:
     one = subject.make()
     one.tell(Event("blank", ""))
     found = [passage.event_ids for passage in one.read()]
-    _expect(all(ids == ("blank",) for ids in found), f"passages name {found}")
+    expect(all(ids == ("blank",) for ids in found), f"passages name {found}")
 
 
 def passages_are_ranked_and_name_their_events(subject: Subject) -> None:
@@ -147,21 +150,21 @@ def passages_are_ranked_and_name_their_events(subject: Subject) -> None:
     passages = _passages(one)
     texts: dict[tuple[str, ...], str] = {(event.id,): event.text for event in [FACT, *OTHERS]}
     wrong = [passage for passage in passages if texts.get(passage.event_ids) != passage.text]
-    _expect(not wrong, f"not the text of the event that it names: {wrong[:1]}")
+    expect(not wrong, f"not the text of the event that it names: {wrong[:1]}")
     scores = [passage.score for passage in passages if passage.score is not None]
-    _expect(len(scores) in (0, len(passages)), f"{len(scores)} of {len(passages)} passages have a score")
-    _expect(scores == sorted(scores, reverse=True), f"scores in the order of the passages: {scores}")
+    expect(len(scores) in (0, len(passages)), f"{len(scores)} of {len(passages)} passages have a score")
+    expect(scores == sorted(scores, reverse=True), f"scores in the order of the passages: {scores}")
 
 
 def the_evidence_comes_first(subject: Subject) -> None:
     """Where there is a ranking, the event that answers is its first"""
-    _needs(subject, "finds")
+    needs(subject, "finds")
     one = subject.make()
     one.tell(FACT, *OTHERS)
     first = _passages(one)[0]
     if first.score is None:
         raise NotClaimed("it ranks by nothing: its passages have no score")
-    _expect(first.event_ids == (FACT.id,), f"the first passage names {first.event_ids}")
+    expect(first.event_ids == (FACT.id,), f"the first passage names {first.event_ids}")
 
 
 def ids_decide_nothing(subject: Subject) -> None:
@@ -187,23 +190,23 @@ def a_scope_sees_itself_only(subject: Subject) -> None:
     one = subject.make()
     one.tell(replace(FACT, scope="north"), replace(NEW_FACT, id="s", scope="south"))
     everywhere = {passage.event_ids for passage in _passages(one)}
-    _expect(everywhere == {(FACT.id,), ("s",)}, f"without a scope it returned {sorted(everywhere)}")
+    expect(everywhere == {(FACT.id,), ("s",)}, f"without a scope it returned {sorted(everywhere)}")
     found = [passage.event_ids for passage in one.read(replace(QUESTION, scope="south"))]
-    _expect(found == [("s",)], f"scope south holds s; found {found}")
+    expect(found == [("s",)], f"scope south holds s; found {found}")
 
 
 def the_same_life_twice_gives_the_same_answers(subject: Subject) -> None:
     """The same life twice: the same passages, answers and bytes, to the last bit"""
-    _needs(subject, "deterministic")
+    needs(subject, "deterministic")
     one, other = subject.make(), subject.make()
     for life in (one, other):
         life.tell(FACT, *OTHERS)
     _same(one.read(), other.read())
     first, second = (life.reader.generate([CLOZE])[0] for life in (one, other))
-    _expect(first.text == second.text, f"{first.text!r} and {second.text!r}")
-    _expect(first.logprob == second.logprob, f"the answer's log-probability: {first.logprob} and {second.logprob}")
+    expect(first.text == second.text, f"{first.text!r} and {second.text!r}")
+    expect(first.logprob == second.logprob, f"the answer's log-probability: {first.logprob} and {second.logprob}")
     sizes = [life.memory.size_bytes() for life in (one, other)]
-    _expect(sizes[0] == sizes[1], f"bytes held: {sizes}")
+    expect(sizes[0] == sizes[1], f"bytes held: {sizes}")
 
 
 def its_size_grows_with_what_it_holds(subject: Subject) -> None:
@@ -214,8 +217,8 @@ def its_size_grows_with_what_it_holds(subject: Subject) -> None:
     full = one.memory.size_bytes()
     one.memory.reset()
     again = one.memory.size_bytes()
-    _expect(0 <= empty <= full, f"{empty} bytes empty, {full} with 4 events")
-    _expect(again == empty, f"{empty} bytes empty, {again} after a reset")
+    expect(0 <= empty <= full, f"{empty} bytes empty, {full} with 4 events")
+    expect(again == empty, f"{empty} bytes empty, {again} after a reset")
 
 
 def it_returns_top_k_passages_at_most(subject: Subject) -> None:
@@ -224,7 +227,7 @@ def it_returns_top_k_passages_at_most(subject: Subject) -> None:
     one = subject.make("memory.top_k=3")
     one.tell(*(Event(f"{number}", f"The access code of gate 17 is {number}") for number in range(8)))
     found = len(_passages(one))
-    _expect(found == 3, f"8 events fit, top_k is 3, it returned {found}")
+    expect(found == 3, f"8 events fit, top_k is 3, it returned {found}")
 
 
 def a_top_k_of_nothing_is_refused(subject: Subject) -> None:
@@ -233,14 +236,14 @@ def a_top_k_of_nothing_is_refused(subject: Subject) -> None:
     try:
         subject.make("memory.top_k=0")
     except BadInput as error:
-        _expect("top_k must be >= 1, got 0" in str(error), f"it says: {error}")
+        expect("top_k must be >= 1, got 0" in str(error), f"it says: {error}")
     else:
         raise Broken("it was made all the same")
 
 
 def what_is_kept_is_found_after_reopening(subject: Subject) -> None:
     """Opened again it finds what was written, and nothing of what was replaced or forgotten"""
-    _needs(subject, "durable")
+    needs(subject, "durable")
     with tempfile.TemporaryDirectory() as folder:
         path = f"memory.path={Path(folder) / 'kept'}"
         first = subject.make(path)
@@ -252,12 +255,13 @@ def what_is_kept_is_found_after_reopening(subject: Subject) -> None:
         _knows(subject, again, NEW_CODE, "after reopening")
         _knows_not(again, CODE, "replaced before it was closed")
         ghosts = [passage for passage in again.read() if OTHERS[1].id in passage.event_ids]
-        _expect(not ghosts, f"forgotten before it was closed, and back: {ghosts}")
+        expect(not ghosts, f"forgotten before it was closed, and back: {ghosts}")
         subject.close(again)
 
 
 PROPERTIES: tuple[Property, ...] = (
     finds_what_was_written,
+    all_of_any_number_are_found,
     the_newest_text_of_an_id_wins,
     the_later_text_of_a_batch_wins,
     the_newest_of_equals_comes_first,
@@ -279,22 +283,8 @@ PROPERTIES: tuple[Property, ...] = (
     answers_a_query_of_no_words,
     holds_an_event_of_no_words,
     its_size_grows_with_what_it_holds,
+    *DURABLE,
 )
-
-
-def expectation(promise: Callable[..., object]) -> str:
-    """Return what a promise expects, in a line."""
-    return (promise.__doc__ or promise.__name__).splitlines()[0]
-
-
-def _expect(kept: bool, found: str) -> None:
-    if not kept:
-        raise Broken(found)
-
-
-def _needs(subject: Subject, claim: str) -> None:
-    if not subject.claims[claim]:
-        raise NotClaimed(f"claims.{claim} is false")
 
 
 def _needs_top_k(subject: Subject) -> None:
@@ -309,14 +299,18 @@ def _passages(one: Attached) -> list[Passage]:
     return passages
 
 
+def _offers(one: Attached, event: Event) -> bool:
+    return any(event.id in passage.event_ids for passage in one.read(replace(QUESTION, text=event.text)))
+
+
 def _knows(subject: Subject, one: Attached, answer: str, when: str) -> None:
     # a memory that claims not to find may find by chance: nothing is asked of it here, all else is
-    _expect(one.knows(answer) or not subject.claims["finds"], f"{answer} is not known: {when}; passages {one.read()}")
+    expect(one.knows(answer) or not subject.claims["finds"], f"{answer} is not known: {when}; passages {one.read()}")
 
 
 def _knows_not(one: Attached, answer: str, when: str) -> None:
-    _expect(not one.knows(answer), f"{answer} is known: {when}; passages {one.read()}")
+    expect(not one.knows(answer), f"{answer} is known: {when}; passages {one.read()}")
 
 
 def _same(first: list[Passage], second: list[Passage]) -> None:
-    _expect(first == second, f"first {first}, then {second}")
+    expect(first == second, f"first {first}, then {second}")

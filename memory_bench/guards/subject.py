@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any
 from memory_bench import config
 from memory_bench.contracts import Embedder, Memory, Reader
 from memory_bench.errors import BadInput
+from memory_bench.guards.durability.child import Children
 from memory_bench.types import Event, Passage, Query
 
 CLAIMS: Mapping[str, bool] = {"finds": True, "deterministic": False, "durable": False}
@@ -65,6 +67,7 @@ class Subject:
         self._overrides = tuple(overrides)
         self._attach = attach
         self._open: list[Memory] = []
+        self._processes = ExitStack()
         self.cell = composed(self._overrides)
         self.claims = _checked_claims(self.cell)
 
@@ -72,6 +75,7 @@ class Subject:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._processes.close()
         for memory in self._open:
             memory.close()
 
@@ -92,6 +96,16 @@ class Subject:
         """Close a memory before the end: what it keeps can then be opened again."""
         self._open.remove(one.memory)
         one.memory.close()
+
+    @cached_property
+    def unread(self) -> config.Cell:
+        """The same memory without a reader: a process that is made to be killed is not to load a model."""
+        return composed((*(one for one in self._overrides if not one.startswith("reader")), "reader=none"))
+
+    @cached_property
+    def children(self) -> Children:
+        """Processes for what cannot be asked in this one."""
+        return self._processes.enter_context(Children())
 
     @cached_property
     def _embedder(self) -> Embedder:

@@ -15,7 +15,7 @@ from scipy import stats
 
 from memory_bench.errors import BadInput
 from memory_bench.guards import laws, task_leaks, task_retrieval
-from memory_bench.guards.properties import Broken, NotClaimed
+from memory_bench.guards.promise import Broken, NotClaimed
 from memory_bench.guards.stream import digest, digest_elsewhere
 from memory_bench.guards.task_subject import TaskSubject
 from memory_bench.metrics import holds
