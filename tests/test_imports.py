@@ -40,6 +40,7 @@ CORE = tuple(
         "statistics",
         "reporting",
         "guards",
+        "engines",
         "config",
         "__main__",
     )

@@ -1,0 +1,221 @@
+"""The page on engines at scale: `reports/engines.md`, made from published rows alone.
+
+What no row holds is null, with the reason in a footnote.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from memory_bench.engines import figures, plan, rows, summary
+from memory_bench.engines.predictions import COST_FACTOR, PREDICTIONS, RECALL_OFF
+from memory_bench.engines.summary import Row, Spread
+from memory_bench.errors import BadInput
+from memory_bench.provenance import ROOT
+
+PUBLISHED = Path("results/published/engines")
+PAGE = Path("reports/engines.md")
+
+OPENING = """\
+A memory over an engine is told vectors and asked for the ten nearest of 200 others, on one core. *Recall* is the share
+of the ten that an exact scan finds. Every arm is built several times, the rows in another order each time; brackets
+hold the least and the most of the builds. An arm is a name of `conf/memory`; what stands behind it switches off what
+the adapter does against a weakness of its engine (`refine_factor=null`, `remedied=false`, `scopes=after`), or is
+another way of doing it (`scopes=acorn`). Below the size at which an adapter builds an index (10,000 rows, where no
+other is named) it compares every row, and then recall is 1: that is meant. Times hold no embedding. They are of
+this machine and of what else ran there."""
+
+
+class Notes:
+    """Prints figures, and numbers the reasons of nulls as they come."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, int] = {}
+
+    def null(self, reason: str) -> str:
+        return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
+
+    def footnotes(self) -> str:
+        return "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in self.reasons.items())
+
+
+def publish(folder: Path) -> None:
+    """Copy the rows of every plan that has some. Raises BadInput where none has."""
+    found = [folder / f"{name}.jsonl" for name in plan.names() if (folder / f"{name}.jsonl").exists()]
+    if not found:
+        raise BadInput(f"--out {folder}: no rows there; run a plan first: python -m memory_bench.engines clustered")
+    (ROOT / PUBLISHED).mkdir(parents=True, exist_ok=True)
+    for file in found:
+        shutil.copyfile(file, ROOT / PUBLISHED / file.name)
+
+
+def published() -> dict[str, list[rows.Row]]:
+    """Return plan -> its rows."""
+    return {name: rows.read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plan.names()}
+
+
+def write_page() -> Path:
+    """Write the page and its figures from the published rows, and return the page's path.
+
+    Raises BadInput where none are published.
+    """
+    held = published()
+    if not any(held.values()):
+        raise BadInput("no rows are published: python -m memory_bench.engines report --publish, after a plan")
+    (ROOT / PAGE).write_text(render(held), encoding="utf-8")
+    figures.draw(held, (ROOT / PAGE).with_suffix(""))
+    return PAGE
+
+
+def render(held: Mapping[str, Sequence[Row]]) -> str:
+    """Return the page."""
+    notes = Notes()
+    drawn = figures.drawable(held)
+    parts = ["# Engines at scale", OPENING]
+    for name, own in held.items():
+        if name != CLAIMS:
+            parts += _section(name, own, notes)
+    parts += _claims(held.get(CLAIMS, []), notes)
+    parts += ["## Predicted and found", *_predictions(held, notes)]
+    if drawn:
+        parts += ["## Figures", *(f"**{text}**\n\n![{text}](engines/{name}.png)" for name, text in drawn.items())]
+    return "\n\n".join([*parts, notes.footnotes(), _measured(held)]) + "\n"
+
+
+CLAIMS = "claims"
+COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {  # heading -> figure, and how it is printed
+    "recall": ("recall", "{:.3f}".format),
+    "ms": ("p50_ms", "{:.2f}".format),
+    "ms, 95 %": ("p95_ms", "{:.2f}".format),
+    "rows written a second": ("rows_per_second", "{:,.0f}".format),
+    "settle, s": ("settle_seconds", "{:,.1f}".format),
+    "bytes a row": ("bytes_per_row", "{:,.0f}".format),
+}
+FILTERED: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    **{
+        f"{label}: {heading}": (f"{figure} of {share}", form)
+        for label, share in (("50 %", "0.5"), ("10 %", "0.1"), ("1 %", "0.01"))
+        for heading, figure, form in (("recall", "recall", "{:.3f}".format), ("ms", "p50_ms", "{:.2f}".format))
+    },
+    "half forgotten: recall": ("recall forgotten", "{:.3f}".format),
+    "returned of 10": ("returned forgotten", "{:.1f}".format),
+    "settled: recall": ("recall forgotten and settled", "{:.3f}".format),
+    "settle, s": ("settle_seconds forgotten", "{:,.1f}".format),
+    "bytes": ("bytes forgotten", "{:,.0f}".format),
+}
+
+
+def _section(name: str, own: Sequence[Row], notes: Notes) -> Iterator[str]:
+    chosen = plan.load(name)
+    yield f"## {name}"
+    if not own:
+        yield f"{notes.null(f'not measured: python -m memory_bench.engines {name}')}: `{name}`"
+    for size in summary.sizes(own):
+        yield f"### {name}, {size:,} rows of {chosen.dimensions} dimensions"
+        yield _table(own, size, COLUMNS, notes)
+        yield "Within a scope that holds so many of the rows, and after half of the rows were forgotten:"
+        yield _table(own, size, FILTERED, notes)
+        yield from _curves(own, size, chosen)
+
+
+def _table(
+    own: Sequence[Row], size: int, columns: Mapping[str, tuple[str, Callable[[float], str]]], notes: Notes
+) -> str:
+    lines = []
+    for arm in summary.arms(own, size):
+        lives = summary.of(own, size, arm)
+        found = [(summary.spread(lives, figure), form) for figure, form in columns.values()]
+        shown = [_shown(one, form) if one else notes.null(summary.why(lives)) for one, form in found]
+        lines.append([f"`{arm}`", *shown])
+    return grid(["arm", *columns], lines)
+
+
+def _curves(own: Sequence[Row], size: int, chosen: plan.Plan) -> Iterator[str]:
+    for heading, arms, efforts in (
+        ("candidates of a search (ef)", chosen.graphs, plan.CANDIDATES),
+        ("partitions that are searched", chosen.partitions, plan.PARTITIONS),
+    ):
+        lines = []
+        for arm in (arm for arm in arms if arm in summary.arms(own, size)):
+            lives = summary.of(own, size, arm)
+            found = [[summary.spread(lives, f"{figure} at {at}") for figure in ("recall", "p50_ms")] for at in efforts]
+            if all(one for pair in found for one in pair):
+                shown = [
+                    ", ".join(f"{one.mean:.{3 - place}f}" for place, one in enumerate(pair) if one) for pair in found
+                ]
+                lines.append([f"`{arm}`", *shown])
+        if lines:
+            yield f"Recall and milliseconds by the {heading}:"
+            yield grid(["arm", *map(str, efforts)], lines)
+
+
+def _claims(own: Sequence[Row], notes: Notes) -> Iterator[str]:
+    """Yield claim beside measurement, with the processor and the load in the title."""
+    chosen = plan.load(CLAIMS)
+    if not own:
+        yield "## Claimed and measured"
+        yield f"{notes.null('not measured: python -m memory_bench.engines claims')}: `{CLAIMS}`"
+        return
+    load = sum(row["load"][0] for row in own) / len(own)
+    yield f"## Claimed, and measured on one core of {own[0]['machine']['cpu']} at a load of {load:.1f}"
+    lines = []
+    for claim in chosen.claims:
+        lives = summary.of(own, claim["rows"], claim["arm"])
+        found = summary.spread(lives, claim["figure"])
+        shown = _shown(found, _plain) if found else notes.null(summary.why(lives))
+        what = f"{claim['figure']}, {claim['rows']:,} rows of {chosen.dimensions} dimensions"
+        lines.append([f"`{claim['arm']}`", what, f"{claim['value']:,}", claim["said"], shown])
+    yield grid(["arm", "figure", "claimed", "as it was said", "measured"], lines)
+
+
+def _predictions(held: Mapping[str, Sequence[Row]], notes: Notes) -> Iterator[str]:
+    yield (
+        f"*As predicted*: a recall within {RECALL_OFF}, anything else within a factor of {COST_FACTOR:g}. The figures "
+        "that were predicted are of another, loaded machine of two cores."
+    )
+    lines = []
+    for one in PREDICTIONS:
+        found = one.found(held)
+        shown = [_shown(found, _plain), "as predicted" if one.kept(found) else "**differs**"] if found else [
+            notes.null(f"not measured: python -m memory_bench.engines {one.plan}"), ""
+        ]  # fmt: skip
+        lines.append([f"{one.plan}, {one.rows:,} rows", f"`{one.arm}`", one.figure, f"{one.value:,g}", *shown])
+    yield grid(["data", "arm", "figure", "predicted", "found", ""], lines)
+
+
+def _shown(found: Spread, form: Callable[[float], str]) -> str:
+    mean, low, high = form(found.mean), form(found.low), form(found.high)
+    if found.builds == 1:
+        return f"{mean} (one build)"
+    return mean if low == high else f"{mean} [{low}, {high}]"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, its first column to the left."""
+    aligned = [":--", *["--:"] * (len(heads) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, aligned, *lines])
+
+
+def _measured(held: Mapping[str, Sequence[Row]]) -> str:
+    every = [row for own in held.values() for row in own]
+    if not every:
+        return "Nothing was measured yet."
+    facts = {
+        "CPU": {row["machine"]["cpu"] for row in every},
+        "system": {row["machine"]["platform"] for row in every},
+        "Python": {row["machine"]["python"] for row in every},
+        **{name: {row["versions"][name] for row in every if name in row["versions"]} for name in rows.ENGINES},
+        "revision": {(row["revision"]["commit"] or "none")[:12] for row in every},
+        "days": {row["at"][:10] for row in every},
+    }
+    loads = [row["load"][0] for row in every]
+    said = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items() if values)
+    most = max(row["peak_rss_bytes"] for row in every) / 2**30
+    load = f"load: {min(loads):.1f} to {max(loads):.1f}; a process held {most:.1f} GiB at most"
+    return f"Measured by `python -m memory_bench.engines PLAN`, one core. {said}; {load}."
