@@ -20,7 +20,7 @@ from memory_bench.events import EventStore, checked_top_k, ranked
 from memory_bench.guards.properties import PROPERTIES
 from memory_bench.types import Event, Passage, Query
 
-CLAIMS = {"finds": True, "deterministic": True, "durable": True}
+CLAIMS = {"finds": True, "deterministic": True, "durable": True, "full_disk": True}
 
 
 class Right:

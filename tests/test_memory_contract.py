@@ -21,7 +21,7 @@ from memory_bench.__main__ import main
 from memory_bench.contracts import Memory, Reader
 from memory_bench.errors import BadInput
 from memory_bench.guards.check import findings, judge
-from memory_bench.guards.durable_properties import DURABLE
+from memory_bench.guards.durable_properties import DURABLE, a_full_disk_is_said_and_loses_nothing
 from memory_bench.guards.promise import Property, expectation
 from memory_bench.guards.properties import PROPERTIES, finds_what_was_written
 from memory_bench.guards.subject import CODE, FACT, Subject
@@ -91,8 +91,9 @@ def test_a_memory_that_returns_passages_is_held_to_what_is_said_of_them() -> Non
 def test_a_durable_memory_keeps_its_promises_when_it_is_killed(name: str) -> None:
     """One of a kind: what is killed is the adapter, whatever its options; `check` asks it of the others."""
     with subject(name) as made:
-        found = [judge(promise, made) for promise in DURABLE]
-    assert [finding.verdict for finding in found] == ["pass"] * len(DURABLE), found
+        found = {promise: judge(promise, made).verdict for promise in DURABLE}
+        full_disk = "pass" if made.claims["full_disk"] else "not claimed"
+    assert found == {**dict.fromkeys(DURABLE, "pass"), a_full_disk_is_said_and_loses_nothing: full_disk}
 
 
 @pytest.mark.parametrize("name", MEMORIES)

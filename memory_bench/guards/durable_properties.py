@@ -29,6 +29,7 @@ def nothing_acknowledged_is_lost_by_a_kill(subject: Subject) -> None:
 def a_full_disk_is_said_and_loses_nothing(subject: Subject) -> None:
     """A full disk is said in one line, and with room again all that was acknowledged is there"""
     with _place(subject) as folder:
+        needs(subject, "full_disk")
         _settled(full_disk(subject.children, subject.unread, folder, seed=0))
 
 

@@ -35,7 +35,7 @@ def all_of_any_number_are_found(subject: Subject) -> None:
         events = [Event(f"{n}", f"Locker {n} of hall {count} holds the coat of guest {n * n}.") for n in range(count)]
         one.tell(*events)
         if count == 1:
-            _passages(one)
+            _passages(one, _about(events[0]))
         missing = [event.id for event in events if not _offers(one, event)]
         expect(not missing, f"of {count} events {len(missing)} are not found by their own text: {missing[:3]}")
 
@@ -292,15 +292,19 @@ def _needs_top_k(subject: Subject) -> None:
         raise NotClaimed("it has no top_k")
 
 
-def _passages(one: Attached) -> list[Passage]:
+def _passages(one: Attached, query: Query = QUESTION) -> list[Passage]:
     """Return what a memory reads, where it works through the context at all: an empty list would prove anything."""
-    if not (passages := one.read()):
+    if not (passages := one.read(query)):
         raise NotClaimed("it returned no passage: it does not work through the context")
     return passages
 
 
+def _about(event: Event) -> Query:
+    return replace(QUESTION, text=event.text)
+
+
 def _offers(one: Attached, event: Event) -> bool:
-    return any(event.id in passage.event_ids for passage in one.read(replace(QUESTION, text=event.text)))
+    return any(event.id in passage.event_ids for passage in one.read(_about(event)))
 
 
 def _knows(subject: Subject, one: Attached, answer: str, when: str) -> None:

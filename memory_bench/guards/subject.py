@@ -15,7 +15,7 @@ from memory_bench.errors import BadInput
 from memory_bench.guards.durability.child import Children
 from memory_bench.types import Event, Passage, Query
 
-CLAIMS: Mapping[str, bool] = {"finds": True, "deterministic": False, "durable": False}
+CLAIMS: Mapping[str, bool] = {"finds": True, "deterministic": False, "durable": False, "full_disk": False}
 """What a memory's YAML may claim, and what holds where it says nothing."""
 
 QUESTION = Query("What is the access code of gate 17?", budget_tokens=4096)

@@ -29,7 +29,9 @@ def within(seconds: float) -> Iterator[None]:
 
     before, start = signal.signal(signal.SIGALRM, ring), time.monotonic()
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(
+        seconds + GRACE_SECONDS, exit=True, file=2
+    )  # not sys.stderr, which may be no file
     try:
         yield
     finally:
