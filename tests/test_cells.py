@@ -308,6 +308,8 @@ def test_the_files_of_a_plug_in_are_found_without_importing_it() -> None:
     assert {"engram/memory.py", "engram/slot.py", "adapters/none.py", "memory_bench/runner.py"} <= files
     assert "adapters/bm25.py" not in files
     assert not {file for file in files if file.startswith("twins/")}  # beside the memory, and no part of it
+    assert not {"memory_bench/vectors.py", "memory_bench/matrix.py"} & files  # of other memories, and of sweeps
+    assert "memory_bench/vectors.py" in provenance.code_hashes(["adapters.exact.memory"])
     with pytest.raises(ImportError, match=r"no module 'adapters\.nun', which a _target_ names"):
         provenance.code_hashes(["adapters.nun.NoMemory"])
 
