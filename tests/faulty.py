@@ -234,6 +234,16 @@ class ReadsWhatIsLeft(Right):
         return "\n".join(["events", *(json.dumps(vars(event)) for event in store)])
 
 
+@breaks("a_cut_file_is_refused_or_changes_no_answer")
+class EmptiesWhatItRefuses(Right):
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        try:
+            return super().rows(text)
+        except BadInput:
+            self.keep()
+            raise
+
+
 @breaks("what_may_not_be_written_is_left_as_it_is")
 class TakesTheRightToWrite(Right):
     def keep(self) -> None:

@@ -158,7 +158,7 @@ def test_what_a_kill_costs_is_counted(target: str, fault: str, tmp_path: Path) -
 def test_a_silent_answer_over_damage_is_told_from_a_refusal(tmp_path: Path) -> None:
     found = {}
     with Children() as children:
-        for target in ("Right", "ReadsWhatIsLeft"):
+        for target in ("Right", "ReadsWhatIsLeft", "EmptiesWhatItRefuses"):
             (tmp_path / target).mkdir()
             (trouble,) = damaged(children, cell(target), tmp_path / target, seed=0, flips=0)
             found[target] = (trouble.outcome, trouble.detail)
@@ -166,6 +166,8 @@ def test_a_silent_answer_over_damage_is_told_from_a_refusal(tmp_path: Path) -> N
     assert "is damaged: set memory.path" in found["Right"][1]
     assert found["ReadsWhatIsLeft"][0] == "wrong"
     assert "missing" in found["ReadsWhatIsLeft"][1]
+    assert found["EmptiesWhatItRefuses"][0] == "overwrote"
+    assert "is damaged: set memory.path" in found["EmptiesWhatItRefuses"][1]
 
 
 def test_the_command_measures_and_the_page_is_made_of_what_it_keeps(
@@ -191,6 +193,10 @@ def test_the_command_measures_and_the_page_is_made_of_what_it_keeps(
     assert "| `planted` | 1 |" in text
     assert "0 [0.00, 0.97]" in text
     assert f"| `planted` {'| 1 refused ' * 6}|" in text
+    assert "Every wrong answer" not in text
+    wrong = {"kind": "bit flipped", "file": "kept/index/log", "outcome": "wrong", "detail": "2 missing"}
+    told_wrong = page.render([{**found, "troubles": [*found["troubles"], wrong]}])
+    assert "Every wrong answer:\n\n- `planted`, bit flipped, `index/log`: 2 missing.\n" in told_wrong
 
 
 def test_the_page_shows_a_memory_that_never_opened(planted: str) -> None:

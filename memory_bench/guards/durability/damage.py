@@ -20,8 +20,9 @@ from memory_bench.guards.durability.child import Child, Children, Gone, Raised
 from memory_bench.guards.durability.life import Step, held_after, life, told
 from memory_bench.guards.durability.work import Seen, amiss
 
-Outcome: TypeAlias = Literal["as before", "refused", "raised", "ended", "wrong"]
-"""It answers as if nothing were; says one line; raises an error of its own; dies or hangs; answers wrongly, silent."""
+Outcome: TypeAlias = Literal["as before", "refused", "overwrote", "raised", "ended", "wrong"]
+"""It answers as if nothing were; says one line; says one line and had changed files by then; raises an error of its
+own; dies or hangs; answers wrongly, silent."""
 
 KINDS = (
     "truncated", "bit flipped", "truncated after a kill", "bit flipped after a kill", "full disk", "read-only folder"
@@ -88,7 +89,7 @@ def read_only(children: Children, cell: config.Cell, folder: Path, *, seed: int)
         child.kill()  # it has given up rights that the next one needs
         _permit(whole, writing=True)
     if _contents(whole) != before:
-        return Trouble("read-only folder", "", "wrong", f"files changed; {detail}")
+        return Trouble("read-only folder", "", "overwrote", detail)
     return Trouble("read-only folder", "", outcome, detail)
 
 
@@ -139,7 +140,7 @@ def _outcome(child: Child, cell: config.Cell, copy: Path, texts: Sequence[str], 
     before = _contents(copy)
     outcome, detail = _said(lambda: _compared(child.answer(work.look, cell, copy / "kept", texts), sound))
     if outcome == "refused" and _contents(copy) != before:
-        return "wrong", f"it refused, and changed files: {detail}"
+        return "overwrote", detail
     return outcome, detail
 
 

@@ -21,9 +21,12 @@ and tells one more. *Lost* events were acknowledged and are missing, *ghosts* we
 
 Then each file of an index is cut to half, and single bits of it are flipped: of one that was closed, and of one whose
 process was killed, which nobody could seal. No file may grow beyond 4 KiB from the middle of a life on, as on a full
-disk; and nothing may be written. *As before*: all answers are those
-of the sound index. *Refused*: one line says so, and no file is changed. *Raised*: an error of the engine's own.
-*Ended*: the process died or fell silent. *Wrong*: other answers, without a word."""
+disk; and nothing may be written. *As before*: all answers are those of the sound index.
+*Refused*: one line says so, and no file is changed. *Overwrote*: one line says so, and files had been changed by then.
+*Raised*: an error of the engine's own. *Ended*: the process died or fell silent. *Wrong*: other answers, without a
+word.
+
+Expected before it was measured: no acknowledged event is lost."""
 
 
 def summary(found: Found) -> list[str]:
@@ -62,6 +65,7 @@ def render(measured: Sequence[Found]) -> str:
         _grid(
             ["memory", *KINDS], ([f"`{one['memory']}`", *(_outcomes(one, kind) for kind in KINDS)] for one in measured)
         ),
+        *(["Every wrong answer:", "\n".join(wrong)] if (wrong := [*_wrong(measured)]) else []),
         *map(_measured, measured),
     ]
     return "\n\n".join(parts) + "\n"
@@ -90,6 +94,14 @@ def _is_faulty(kill: Found) -> bool:
 def _outcomes(found: Found, kind: str) -> str:
     counts = Counter(trouble["outcome"] for trouble in found["troubles"] if trouble["kind"] == kind)
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "null: not tried"
+
+
+def _wrong(measured: Sequence[Found]) -> Iterable[str]:
+    for found in measured:
+        for one in found["troubles"]:
+            if one["outcome"] == "wrong":
+                where = f", `{one['file'].removeprefix('kept/')}`" if one["file"] else ""
+                yield f"- `{found['memory']}`, {one['kind']}{where}: {one['detail']}."
 
 
 def _sum(killed: Iterable[Found], name: str) -> int:
