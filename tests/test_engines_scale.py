@@ -238,6 +238,15 @@ class TestThePage:
         assert "load: 3.5 to 3.5; a process held 1.0 GiB at most" in page
         assert "ruvector: 0.1.4" in page
 
+    def test_what_took_next_to_no_time_is_no_zero(self) -> None:
+        page = report.render(held(iid=[{**row("iid", "exact"), "settle_seconds": 0.004}]))
+        assert "| 5,000 (one build) | < 0.1 (one build) | 1,000 (one build) |" in page
+
+    def test_figures_show_the_largest_sizes_of_the_plans_that_compare(self) -> None:
+        sizes = [row("iid", arm, size=size) for arm in ("exact", "qdrant") for size in (1_000, 10_000, 100_000)]
+        panels = list(figures._panels(held(iid=sizes, claims=[row("claims", "ruvector")])))
+        assert [title for title, _ in panels] == ["iid, 10,000 rows", "iid, 100,000 rows"]
+
     def test_what_was_not_measured_is_null_with_its_reason(self) -> None:
         late = {**row("iid", "qdrant_bruteforce"), "why": "time: too long"}
         del late["plain"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Source: Okabe and Ito 2008, eight colours that are apart to every kind of eye; yellow is left out on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PANEL_INCHES, MOST_COLUMNS, LEGEND_COLUMNS = 4.2, 3, 3
+MOST_SIZES = 2  # of a plan: small ones are scanned by every arm, and their panels would all be alike
 Panel = tuple[str, Sequence[Row]]
 
 
@@ -52,9 +53,11 @@ def draw(held: Mapping[str, Sequence[Row]], folder: Path) -> list[Path]:
 
 
 def _panels(held: Mapping[str, Sequence[Row]]) -> Iterator[Panel]:
-    """Yield title and rows of every size of every plan that something was measured of."""
+    """Yield title and rows of the largest sizes of every plan that compares memories."""
     for name, rows in held.items():
-        for size in summary.sizes(rows):
+        if len({row["key"]["arm"] for row in rows}) == 1:
+            continue
+        for size in summary.sizes(rows)[-MOST_SIZES:]:
             own = [row for row in rows if row["key"]["rows"] == size and "plain" in row]
             if own:
                 yield f"{name}, {size:,} rows", own
@@ -91,7 +94,12 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _latency(axis: Axes, rows: Sequence[Row], looks: Looks) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("milliseconds a search, median")
     for arm in dict.fromkeys(row["key"]["arm"] for row in rows):
         own = [row for row in rows if row["key"]["arm"] == arm]

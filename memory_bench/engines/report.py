@@ -85,12 +85,18 @@ def render(held: Mapping[str, Sequence[Row]]) -> str:
 
 
 CLAIMS = "claims"
+
+
+def _seconds(value: float) -> str:
+    return "< 0.1" if 0 < value < 0.05 else f"{value:,.1f}"  # what was measured is no zero
+
+
 COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {  # heading -> figure, and how it is printed
     "recall": ("recall", "{:.3f}".format),
     "ms": ("p50_ms", "{:.2f}".format),
     "ms, 95 %": ("p95_ms", "{:.2f}".format),
     "rows written a second": ("rows_per_second", "{:,.0f}".format),
-    "settle, s": ("settle_seconds", "{:,.1f}".format),
+    "settle, s": ("settle_seconds", _seconds),
     "bytes a row": ("bytes_per_row", "{:,.0f}".format),
 }
 FILTERED: Mapping[str, tuple[str, Callable[[float], str]]] = {
@@ -102,7 +108,7 @@ FILTERED: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "half forgotten: recall": ("recall forgotten", "{:.3f}".format),
     "returned of 10": ("returned forgotten", "{:.1f}".format),
     "settled: recall": ("recall forgotten and settled", "{:.3f}".format),
-    "settle, s": ("settle_seconds forgotten", "{:,.1f}".format),
+    "settle, s": ("settle_seconds forgotten", _seconds),
     "bytes": ("bytes forgotten", "{:,.0f}".format),
 }
 
