@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.engram.locality import LENGTH, NEUTRAL, default_options, facts, main, measure
+from adapters.engram.locality import LENGTH, NEUTRAL, LocalityPlan, facts, made, measure
 from adapters.engram.memory import Engram
 from adapters.engram.slot import EngramSlot, EngramTable
+from adapters.engram.twins.runs import load
 from memory_bench.readers.checkpoint import WEIGHTS
 from memory_bench.readers.tiny import TinyReader
 from memory_bench.readers.training.corpus import read_corpus
@@ -93,25 +95,21 @@ def test_fewer_facts_are_the_first_of_more_and_none_is_like_another() -> None:
     assert len({event.text for event in facts(30, words, seed=1)}) == 30
 
 
-def test_the_command_writes_a_line_a_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "locality.jsonl"
-    assert main(["--facts", "0", "1", "--sequences", "2", "--out", str(out)]) == 0
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert capsys.readouterr().out == out.read_text()
-    assert [(row["facts"], row["tokens"]) for row in rows] == [(0, 2 * LENGTH), (1, 2 * LENGTH)]
-    assert rows[0]["memory"] == default_options()
-    assert rows[0]["rows_written"] == 0 < rows[1]["rows_written"]
+def test_the_plan_leaves_a_point_a_load_for_each_memory_and_seed() -> None:
+    plan = load("locality")
+    assert isinstance(plan, LocalityPlan)
+    assert 1024 in plan.facts
+    (job,) = LocalityPlan(memories=["engram"], facts=[0, 1], sequences=2, seeds=[3]).jobs([])
+    assert job.key == {"purpose": "seed", "arm": "engram", "seed": 3}
+    nothing, one = job.run()["curve"]
+    assert [(point["facts"], point["tokens"]) for point in (nothing, one)] == [(0, 2 * LENGTH), (1, 2 * LENGTH)]
+    assert nothing["rows_written"] == 0 < one["rows_written"]
+    assert nothing["identical"] == 2
 
 
-@pytest.mark.parametrize(
-    ("typed", "line"),
-    [
-        (["--facts", "-1"], "--facts -1: expected whole numbers >= 0, such as --facts 16 64\n"),
-        (["--sequences", "0"], "--sequences 0: expected a whole number >= 1, such as --sequences 256\n"),
-    ],
-)
-def test_numbers_that_mean_nothing_are_one_line(
-    typed: list[str], line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(typed) == 2
-    assert capsys.readouterr().err == line
+@pytest.mark.parametrize("name", load("locality").memories)  # type: ignore[attr-defined]
+def test_memories_are_those_of_the_registry_with_its_numbers(name: str) -> None:
+    kept = yaml.safe_load(Path(f"conf/memory/{name}.yaml").read_text())
+    memory = made(name)
+    assert type(memory).__name__ == kept["_target_"].rpartition(".")[2]
+    assert all(getattr(memory, option) == kept[option] for option in ("steps", "rate", "recency") if option in kept)

@@ -47,7 +47,7 @@ def recall(plan: str, arm: str, seed: int, end: float) -> Row:
 
 
 def rows(**changed: float) -> dict[str, list[Row]]:
-    """Rows of three seeds for every plan but `text` and `one_shot`, and none of a sweep."""
+    """Rows of three seeds for every plan but `text`, `locality` and `one_shot`, and none of a sweep."""
     ends = {**ENDS, **changed}
     found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot")}
     for plan in ("recall_4k", "recall_16k"):
@@ -102,11 +102,11 @@ def test_plans_without_a_row_are_listed_with_the_command_that_runs_them() -> Non
     page = render(rows())
     listed = page.partition("## Not measured here\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"run `python -m adapters\.engram\.twins (\w+)`", listed)) == {
-        "ablations_4k", "one_shot", "text"
+        "ablations_4k", "locality", "one_shot", "text"
     }  # fmt: skip
     assert "- Text alone: bits per byte of docstrings that were not trained on" in listed
     every = {**rows(), "ablations_4k": [recall("ablations_4k", "engram", 1, 0.9)]}
-    assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"one_shot", "text"}
+    assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"locality", "one_shot", "text"}
     assert list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()})) == []
 
 
@@ -144,6 +144,25 @@ def test_tables_hold_the_numbers_of_the_rows() -> None:
     assert "| `full` | 0.002 | 2.0 (all seeds) |" in page
     assert "| full fine-tuning: old facts .90 or less | 0.875 (all seeds) |" in page
     assert "| 16,384 names, 160 steps: iso-parameter .30 or less | 0.601 [" in page
+
+
+def test_other_text_has_its_line_a_load_and_says_how_many_sequences_kept_their_bits() -> None:
+    def point(facts: int, untouched: int) -> dict[str, float]:
+        shares = {"rows_written": 0.05, "tokens_exposed": 0.5, "tokens_shared": 0.0125, "top_1_changed": 0.25}
+        return {"step": 0, "facts": facts, "untouched": untouched, "identical": untouched, "kl_nats": 0.125, **shares}
+
+    told = [row("locality", "engram", seed, [point(1, 3), point(1024, 0)]) for seed in (1, 2)]
+    page = render({**rows(), "locality": told})
+    assert "| `engram` | 1 | 0.05 (all seeds) | 0.50 (all seeds) | 0.013 (all seeds) | 6 of 6 | 0.125" in page
+    assert re.search(r"\| `engram` \| 1,024 \| .* \| null <sup>\d+</sup> \| 0.125 \(all seeds\) \| 0.25", page)
+    assert "no sequence is without an exposed token" in page
+
+
+def test_a_code_book_is_said_to_have_cost_something_before_the_first_write() -> None:
+    curve = [{"step": 0, "facts": 64, "new": 1.0, "old": 0.5, "us_a_fact": 3.0}]
+    shot = [row("one_shot", "one_shot", 1, curve, fixed_cost={"seconds": 40.0, "flops": 2.5e12})]
+    page = render({**rows(), "one_shot": shot})
+    assert "learned together, 40.0 (one seed) CPU-seconds, 2.5 T operations." in page
 
 
 def test_the_same_rows_give_the_same_figures_and_others_do_not(tmp_path: Path) -> None:

@@ -1,8 +1,5 @@
 """Locality: what becomes of text that has nothing to do with what was written into the table.
 
-python -m adapters.engram.locality                         16, 64, 256 and 1,024 facts; a line of JSON each
-python -m adapters.engram.locality --facts 16 --sequences 32 --out locality.jsonl
-
 Sequences none of whose n-grams addresses a written row get the same logits, to the bit: `identical` counts them, and
 any other number than `untouched` would be a fault. For the others it says how far the next token's distribution moves
 (KL divergence from that of the empty table, in nats a token) and how often the likeliest token is another one.
@@ -11,19 +8,19 @@ A token reads rows of many heads. One that reads any written row is `exposed`; o
 heads are written is `shared`: it was told, or as good as. The others read rows of other n-grams, by their hashes.
 
 Neutral text is the prose of installed packages that the reader was not trained on; facts are those of its training
-grammar, in wordings that were held out. They are written by the default memory.
+grammar, in wordings that were held out. They are written by memories of `conf/memory`, as they stand there.
+
+Run: python -m adapters.engram.twins locality
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.resources import files
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,8 +31,8 @@ from torch import Tensor
 
 from adapters.engram.memory import Engram
 from adapters.engram.slot import EngramSlot, EngramTable
-from memory_bench import provenance
-from memory_bench.errors import BadInput, Unavailable
+from adapters.engram.twins.runs import Job, Row
+from memory_bench.errors import BadInput
 from memory_bench.readers.local import LocalReader
 from memory_bench.readers.model import LookUp
 from memory_bench.readers.tiny import TinyReader
@@ -115,62 +112,51 @@ def facts(count: int, words: Sequence[str], *, seed: int) -> list[Event]:
     return [Event(str(number), factory.fact(random, names).sentence) for number in range(count)]
 
 
-def curve(
-    reader: LocalReader, memory: Engram, loads: Sequence[int], *, sequences: int, seed: int
-) -> Iterator[dict[str, Any]]:
-    """Yield one row a table load. `memory` is attached to the reader."""
-    documents = read_corpus(NEUTRAL)
-    # the words of names come from other files than the text that is measured: else each would hold the other's n-grams
-    halves = [[document for document in documents if int(document.sha256, 16) % 2 == half] for half in (0, 1)]
-    words = common_words([document.text for document in halves[0]])
-    sequences_ST = neutral_text(reader, halves[1], sequences=sequences, seed=seed).to(reader.device)
-    for load in loads:
-        memory.reset()
-        memory.write(facts(load, words, seed=seed))
-        started = time.process_time()
-        memory.settle()
-        seconds = time.process_time() - started
-        yield {"facts": load, "write_seconds": round(seconds, 3), **measure(reader, memory.table, sequences_ST)}
+def made(name: str) -> Engram:
+    """Return a memory of `conf/memory` by its name: one that writes rows."""
+    file = files("memory_bench.conf") / "memory" / f"{name}.yaml"
+    options = {key: value for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items() if key != "claims"}
+    module, _, target = options.pop("_target_").rpartition(".")
+    memory: Engram = getattr(import_module(module), target)(**options)
+    return memory
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m adapters.engram.locality", description=__doc__.splitlines()[0])
-    parser.add_argument("--facts", type=int, nargs="+", default=[16, 64, 256, 1024], metavar="N")
-    parser.add_argument("--sequences", type=int, default=256, help=f"of {LENGTH} tokens of neutral text (256)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="a file that gets the lines too")
-    given = parser.parse_args(arguments)
-    try:
-        _check(given.facts, given.sequences)
+@dataclass(frozen=True)
+class LocalityPlan:
+    """Each of the `memories` is told each number of `facts` of a seed, into an empty table, and `sequences` of neutral
+    text are read before and after."""
+
+    memories: Sequence[str]
+    facts: Sequence[int]
+    sequences: int
+    seeds: Sequence[int]
+
+    def jobs(self, done: Sequence[Row]) -> Iterator[Job]:  # noqa: ARG002 (nothing is swept)
+        for seed in self.seeds:
+            for name in self.memories:
+                key = {"purpose": "seed", "arm": name, "seed": seed}
+                yield Job(key, lambda name=name, seed=seed: self.measured(name, seed))  # type: ignore[misc]
+
+    def measured(self, name: str, seed: int) -> dict[str, Any]:
+        """Return what the reader is, and a point for each number of facts."""
         reader = TinyReader("tiny", device="cpu", window_tokens=8192, max_new_tokens=48, slot=partial(EngramSlot))
-        options = default_options()
-        memory = Engram(**options)
+        memory = made(name)
         memory.attach(reader)
-        where = {"memory": options, "seed": given.seed, "reader": reader.identity(), "machine": provenance.machine()}
-        for row in curve(reader, memory, given.facts, sequences=given.sequences, seed=given.seed):
-            line = json.dumps({**row, **where, "versions": {"torch": torch.__version__}})
-            print(line, flush=True)
-            if given.out is not None:
-                with given.out.open("a", encoding="utf-8") as out:
-                    out.write(line + "\n")
-    except (BadInput, Unavailable) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        return {"reader": dict(reader.identity()), "curve": list(self.points(reader, memory, seed))}
 
-
-def default_options() -> Mapping[str, Any]:
-    """Return the numbers of the default memory, which stand in its YAML."""
-    kept = yaml.safe_load((files("memory_bench.conf") / "memory" / "engram.yaml").read_text(encoding="utf-8"))
-    return {name: kept[name] for name in ("steps", "rate", "recency")}
-
-
-def _check(loads: Sequence[int], sequences: int) -> None:
-    if min(loads) < 0:
-        raise BadInput(f"--facts {min(loads)}: expected whole numbers >= 0, such as --facts 16 64")
-    if sequences < 1:
-        raise BadInput(f"--sequences {sequences}: expected a whole number >= 1, such as --sequences 256")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    def points(self, reader: LocalReader, memory: Engram, seed: int) -> Iterator[dict[str, Any]]:
+        """`memory` is attached to the reader. `write_seconds` are of CPU time, for all facts."""
+        documents = read_corpus(NEUTRAL)
+        # words of names come from other files than the text that is measured: else each would hold the other's n-grams
+        halves = [[document for document in documents if int(document.sha256, 16) % 2 == half] for half in (0, 1)]
+        words = common_words([document.text for document in halves[0]])
+        sequences_ST = neutral_text(reader, halves[1], sequences=self.sequences, seed=seed).to(reader.device)
+        for count in self.facts:
+            told = facts(count, words, seed=seed)
+            memory.reset()
+            started = time.process_time()
+            memory.write(told)
+            memory.settle()
+            seconds = round(time.process_time() - started, 3)
+            # step: of gradient, it is the memory's own matter; the plans that train have it there
+            yield {"step": 0, "facts": count, "write_seconds": seconds, **measure(reader, memory.table, sequences_ST)}

@@ -13,6 +13,14 @@ Found = Mapping[str, Sequence[Row]]
 Line = tuple[str, str]
 
 
+NEVER: Mapping[str, str] = {
+    "text: no gain in reading many needles": "not measured: no plan trains a reader with Engram beside one without it",
+    "256 facts of many tokens by a writer network and gradients on rows: .95 or more in the event's wording and in "
+    "trained ones, .50 to .80 in others": "not measured: there is no writer network",
+}
+"""Predictions that no plan asks about, each with the reason."""
+
+
 class Footnotes(Protocol):
     def null(self, reason: str) -> str: ...
 
@@ -37,6 +45,7 @@ def table(rows: Found, notes: Footnotes) -> str:
         ("text: behind the iso-parameter twin", _bits(rows["text"], "iso_parameter")),
     ]
     body = [f"| {said} | {found or notes.null(summary.NO_SEED)} |" for said, found in lines]
+    body += [f"| {said} | {notes.null(reason)} |" for said, reason in NEVER.items()]
     return "\n".join(["| predicted | found |", "|:--|--:|", *body])
 
 

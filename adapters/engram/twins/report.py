@@ -9,50 +9,16 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from adapters.engram.twins import figures, predictions, summary, unmeasured
-from adapters.engram.twins.facts import KNOWN, best_step
+from adapters.engram.twins import figures, predictions, summary, unmeasured, written
+from adapters.engram.twins.notes import ANYTHING, Notes, grid
 from adapters.engram.twins.runs import Row, plans, read
-from adapters.engram.twins.summary import NO_SEED, REACHED, Gap
+from adapters.engram.twins.summary import NO_SEED, REACHED
 from adapters.engram.twins.sweep import best_rate
 from memory_bench.errors import BadInput
 from memory_bench.provenance import ROOT
-from memory_bench.statistics import Interval
 
 PUBLISHED = Path("results/published/engram")
 PAGE = Path("reports/engram.md")
-ANYTHING = (0.0, float("inf"))
-
-
-class Notes:
-    """Prints figures, and numbers the reasons of nulls as they come."""
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, int] = {}
-
-    def null(self, reason: str) -> str:
-        return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
-
-    def show(self, values: Mapping[int, float], bounds: tuple[float, float] = (0.0, 1.0), *, reason: str) -> str:
-        """Return mean [interval] of seed -> value."""
-        return self.interval(summary.mean(values, bounds), bounds) if values else self.null(reason)
-
-    def interval(self, interval: Interval, bounds: tuple[float, float] = (0.0, 1.0)) -> str:
-        digits = 2 if bounds == (0.0, 1.0) else 1
-        if interval.clusters == 1:
-            return f"{interval.mean:.{digits}f} (one seed)"
-        if interval.method == "no spread":
-            return f"{interval.mean:.{digits}f} (all seeds)"
-        return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
-
-    def gap(self, found: Gap | None) -> str:
-        if found is None:
-            return self.null("fewer than two seeds have both")
-        interval = found.interval
-        said = f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
-        return said if found.counts else f"{said}, tie"
-
-    def footnotes(self) -> str:
-        return "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in self.reasons.items())
 
 
 def publish(folder: Path) -> None:
@@ -92,8 +58,11 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
         *_rates(rows, notes),
         *_probes(rows, notes),
         *_section("Size of the table, and orders", "tables", rows, notes, _tables),
-        *_section("New facts: by rows, by all weights, by LoRA", "facts", rows, notes, _facts, needs="rows"),
-        *_section("New facts in one shot, without a gradient", "one_shot", rows, notes, _one_shot, needs="one_shot"),
+        *_section("New facts: by rows, by all weights, by LoRA", "facts", rows, notes, written.facts, needs="rows"),
+        *_section(
+            "New facts in one shot, without a gradient", "one_shot", rows, notes, written.one_shot, needs="one_shot"
+        ),
+        *_section("Other text, after facts were written", "locality", rows, notes, written.locality),
         *_section("Text alone", "text", rows, notes, _text),
         "## Predicted and found",
         predictions.table(rows, notes),
@@ -269,43 +238,6 @@ def _tables(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
     yield "N-grams are those of the longest order; `rows_N` is `engram` with about N rows a head."
 
 
-def _facts(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    found = summary.arms(rows)
-    options = rows[0]["options"]
-    yield (
-        f"{options['new']} new names into a network that knows {options['old']:,}, all of them in every step. Counted "
-        f"at the first step that knows {KNOWN} of the new ones; a seed without one counts where it knows most of both."
-    )
-    heads = ["way", "rate", "steps", "new", "old", "old, before", "old, in the end", "CPU-ms a step", "seeds"]
-    lines = []
-    for name, runs in found.items():
-        best = {run["key"]["seed"]: best_step(run["curve"]) for run in runs}
-        ends = {run["key"]["seed"]: run["curve"][-1] for run in runs}
-        lines.append([
-            f"`{name}`", f"{runs[0]['key']['rate']:g}",
-            notes.show({seed: step["step"] for seed, step in best.items()}, (0.0, options["steps"]), reason=""),
-            notes.show({seed: step["new"] for seed, step in best.items()}, reason=""),
-            notes.show({seed: step["old"] for seed, step in best.items()}, reason=""),
-            notes.show({run["key"]["seed"]: run["before"]["old"] for run in runs}, reason=""),
-            notes.show({seed: step["old"] for seed, step in ends.items()}, reason=""),
-            f"{sum(step['seconds'] / step['step'] for step in ends.values()) / len(ends) * 1e3:.0f}", str(len(runs)),
-        ])  # fmt: skip
-    yield grid(heads, lines)
-
-
-def _one_shot(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
-    runs = summary.arms(rows)["one_shot"]
-    yield "Rows are set to a learned code of the value; it is told where a name ends, and values are 256 tokens."
-    lines = []
-    for place, point in enumerate(runs[0]["curve"]):
-        new, old, cost = (
-            {run["key"]["seed"]: run["curve"][place][part] for run in runs} for part in ("new", "old", "us_a_fact")
-        )
-        shown = [notes.show(new, reason=""), notes.show(old, reason=""), notes.show(cost, ANYTHING, reason="")]
-        lines.append([f"{point['facts']:,}", *shown, str(len(runs))])
-    yield grid(["new facts", "new", "old", "µs a fact", "seeds"], lines)
-
-
 def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
     found = summary.arms(rows)
     lines = []
@@ -339,12 +271,6 @@ def _reached(runs: Sequence[Row], notes: Notes, bounds: tuple[float, float], *, 
 
 def _seconds(runs: Sequence[Row]) -> str:
     return f"{sum(run['curve'][-1]['seconds'] for run in runs) / len(runs):.0f}"
-
-
-def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown: the first column to the left, numbers to the right."""
-    every = [heads, [":--", *["--:"] * (len(heads) - 1)], *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in every)
 
 
 def _measured(rows: Mapping[str, Sequence[Row]]) -> str:
