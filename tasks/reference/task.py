@@ -11,7 +11,7 @@ from typing import Final
 from memory_bench.episode_file import read_episodes, read_header
 from memory_bench.errors import BadInput
 from memory_bench.metrics import begins_with, exact_match
-from memory_bench.task_options import check_seed
+from memory_bench.task_options import check_one, check_seed
 from memory_bench.types import Episode, Question
 
 FOLDER: Final = Path(__file__).parent
@@ -27,8 +27,7 @@ class Reference:
 
     def __init__(self, *, split: str) -> None:
         digests: dict[str, str] = json.loads((FOLDER / "sha256.json").read_text(encoding="utf-8"))
-        if split not in digests:
-            raise BadInput(f"task.split={split}: expected one of {', '.join(digests)}")
+        check_one("split", split, tuple(digests))
         self.path = FOLDER / f"{split}.jsonl"
         self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
         if self.sha256 != digests[split]:
