@@ -29,7 +29,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 import yaml
 from torch import Tensor
 
-from adapters.engram.memory import Engram
+from adapters.engram.memory import RowMemory
 from adapters.engram.slot import EngramSlot, EngramTable
 from adapters.engram.twins.runs import Job, Row
 from memory_bench.errors import BadInput
@@ -112,12 +112,12 @@ def facts(count: int, words: Sequence[str], *, seed: int) -> list[Event]:
     return [Event(str(number), factory.fact(random, names).sentence) for number in range(count)]
 
 
-def made(name: str) -> Engram:
+def made(name: str) -> RowMemory:
     """Return a memory of `conf/memory` by its name: one that writes rows."""
     file = files("memory_bench.conf") / "memory" / f"{name}.yaml"
     options = {key: value for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items() if key != "claims"}
     module, _, target = options.pop("_target_").rpartition(".")
-    memory: Engram = getattr(import_module(module), target)(**options)
+    memory: RowMemory = getattr(import_module(module), target)(**options)
     return memory
 
 
@@ -144,7 +144,7 @@ class LocalityPlan:
         memory.attach(reader)
         return {"reader": dict(reader.identity()), "curve": list(self.points(reader, memory, seed))}
 
-    def points(self, reader: LocalReader, memory: Engram, seed: int) -> Iterator[dict[str, Any]]:
+    def points(self, reader: LocalReader, memory: RowMemory, seed: int) -> Iterator[dict[str, Any]]:
         """`memory` is attached to the reader. `write_seconds` are of CPU time, for all facts."""
         documents = read_corpus(NEUTRAL)
         # words of names come from other files than the text that is measured: else each would hold the other's n-grams

@@ -12,6 +12,7 @@ by event (`adapters.engram.by_event`) has a cost of forgetting.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from adapters.engram.slot import EngramSlot, EngramTable
@@ -26,26 +27,16 @@ MOST_RATE = 1000
 """Rows of the size of one hold what a write needs; far beyond it no step can be computed at all."""
 
 
-class Engram:
-    """`steps` of gradient descent with Adam for each settling, its step size `rate`; the weight of an event in the loss
-    rises in order from 1 - `recency` to 1 + `recency`, so that later wins.
+class RowMemory(ABC):
+    """A memory whose rows follow from the events that are held and from their order: what it holds, and its reader.
 
-    The numbers were chosen on episodes of the reader's training grammar that it was never trained on, not on a task.
-    Scopes are not told apart: rows are addressed by text alone."""
+    When and by which rule events are written is what its kinds differ in. Scopes are not told apart: rows are addressed
+    by text alone."""
 
     reader: LocalReader
     table: EngramTable
 
-    def __init__(self, *, steps: int, rate: float, recency: float) -> None:
-        if steps < 1:
-            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=32")
-        if not 0 < rate <= MOST_RATE:
-            raise BadInput(f"memory.rate={rate}: expected a number in (0, {MOST_RATE}], such as memory.rate=0.4")
-        if not 0 <= recency < 1:
-            raise BadInput(f"memory.recency={recency}: expected a number in [0, 1), such as memory.recency=0.5")
-        self.steps = steps
-        self.rate = rate
-        self.recency = recency
+    def __init__(self) -> None:
         self.store = EventStore()
 
     def attach(self, reader: Reader) -> Reader:
@@ -60,6 +51,46 @@ class Engram:
     def reset(self) -> None:
         self.store.clear()
         self.table.clear()
+
+    @abstractmethod
+    def write(self, events: Sequence[Event]) -> None: ...
+
+    @abstractmethod
+    def settle(self) -> None: ...
+
+    @abstractmethod
+    def forget(self, event_ids: Sequence[str]) -> None: ...
+
+    def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
+        """Return nothing: what is remembered enters through the model."""
+        return []
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the table, empty rows included, and of the texts kept to be written again."""
+        return self.table.size_bytes() + self.store.size_bytes()
+
+    def close(self) -> None:
+        self.store.clear()
+
+
+class Engram(RowMemory):
+    """`steps` of gradient descent with Adam for each settling, its step size `rate`; the weight of an event in the loss
+    rises in order from 1 - `recency` to 1 + `recency`, so that later wins.
+
+    The numbers were chosen on episodes of the reader's training grammar that it was never trained on, not on a task.
+    """
+
+    def __init__(self, *, steps: int, rate: float, recency: float) -> None:
+        super().__init__()
+        if steps < 1:
+            raise BadInput(f"memory.steps={steps}: expected a whole number >= 1, such as memory.steps=32")
+        if not 0 < rate <= MOST_RATE:
+            raise BadInput(f"memory.rate={rate}: expected a number in (0, {MOST_RATE}], such as memory.rate=0.4")
+        if not 0 <= recency < 1:
+            raise BadInput(f"memory.recency={recency}: expected a number in [0, 1), such as memory.recency=0.5")
+        self.steps = steps
+        self.rate = rate
+        self.recency = recency
 
     def write(self, events: Sequence[Event]) -> None:
         """Hold the events until `settle` writes them. One whose id is held takes its place, as the latest."""
@@ -77,14 +108,3 @@ class Engram:
         if any(event_id in self.store for event_id in event_ids):
             self.store.drop(event_ids)
             self.table.clear()
-
-    def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
-        """Return nothing: what is remembered enters through the model."""
-        return []
-
-    def size_bytes(self) -> int:
-        """Return the bytes of the table, empty rows included, and of the texts kept to be written again."""
-        return self.table.size_bytes() + self.store.size_bytes()
-
-    def close(self) -> None:
-        self.store.clear()
