@@ -14,20 +14,32 @@ import pytest
 from adapters.bm25 import BM25
 from adapters.none import NoMemory
 from memory_bench.errors import BadInput
+from memory_bench.provenance import ROOT
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Event, Passage, Query
-from tasks.entity.capacity import (
+from tasks.entity.capacity import figure, page
+from tasks.entity.capacity.__main__ import main
+from tasks.entity.capacity.curve import (
     curve,
     drawn_facts,
     first_says,
     hopeless,
-    main,
     measure,
     references,
     sizes,
     sqlite_bytes,
 )
-from tasks.entity.capacity_points import SILENT, TIME, Point, PointFile, recovered_bits, table, within
+from tasks.entity.capacity.points import (
+    REFERENCES,
+    SILENT,
+    TIME,
+    Point,
+    PointFile,
+    read_rows,
+    recovered_bits,
+    table,
+    within,
+)
 from tasks.entity.sets import unicode_set
 from tasks.entity.synthetic import BADGES
 
@@ -205,6 +217,10 @@ def test_a_wrong_word_is_one_line(arguments: list[str], expected: str, capsys: p
     assert len(told.err.splitlines()) == 1
 
 
+def life(seed: int) -> dict[str, object]:
+    return {"seed": seed, "names": "synthetic"}
+
+
 def in_file(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -225,13 +241,13 @@ def test_a_file_goes_on_where_it_ends(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_a_file_knows_no_other_curve_and_nothing_that_had_less_time(tmp_path: Path) -> None:
     path = tmp_path / "points.jsonl"
-    file = PointFile(path, life={"seed": 0}, seconds=60)
+    file = PointFile(path, life=life(0), seconds=60)
     points = [Point("m", 64, 1.0, 9.0, 10, 1.0), Point("m", 256, why=TIME), Point("x", 64, why="no engine")]
     for point in points:
         file.add(point, stamp={})
     known = {(0, 60): points[:2], (0, 30): points[:2], (0, 61): points[:1], (1, 60): []}
     for (seed, seconds), expected in known.items():
-        again = PointFile(path, life={"seed": seed}, seconds=seconds)
+        again = PointFile(path, life=life(seed), seconds=seconds)
         found = [again.known(point.memory, point.facts) for point in points]
         assert [point for point in found if point] == expected
 
@@ -257,3 +273,79 @@ def test_a_memory_without_its_engine_is_null_with_what_to_type_and_the_others_ar
     told = capsys.readouterr().out
     assert "| qdrant_server, hashing | 64 | null (" in told
     assert "| bm25 | 64 | 1.000 |" in told
+
+
+STAMP = {
+    "at": "2026-01-02T03:04:05", "commit": "0123456789abcdef", "dirty": True, "cpu": "a CPU", "cores": 2,
+    "platform": "an OS", "python": "3.11", "limit_seconds": 60.0, "seed": 0, "names": "synthetic",
+}  # fmt: skip
+
+
+def held(*points: Point, **other: object) -> list[tuple[dict[str, object], Point]]:
+    return [({**point.row(), **STAMP, **other}, point) for point in points]
+
+
+class TestPage:
+    def test_every_size_of_every_memory_is_a_field_and_a_null_has_its_reason(self) -> None:
+        points = [Point("m", 64, 0.5, 96.0, 6400, 1.5), Point("m", 256, why="time: 64 took 9 s"), *references_of(64)]
+        lines = page.render(held(*points)).splitlines()
+        assert lines[0] == "# Capacity"
+        assert "## Names: synthetic, seed 0" in lines
+        fields = [line for line in lines if line.startswith("| `m` |")]
+        assert fields == [
+            "| `m` | 0.015 | null <sup>1</sup> |",
+            "| `m` | 100 | null <sup>1</sup> |",
+            "| `m` | 0.500 [0.372, 0.628] | null <sup>1</sup> |",  # exact binomial, 32 of 64
+            "| `m` | 1.50 | null <sup>1</sup> |",
+            "| `m` | 96 | 96 | 96 | 96 |",
+        ]
+        assert "<sup>1</sup> time: 64 took 9 s  " in lines
+        assert "| *2 bits a parameter* | 1.000 | null <sup>2</sup> |" in lines
+        assert sum("*SQLite table*" in line for line in lines) == 3  # it was told and asked nothing
+        assert "<sup>2</sup> not measured  " in lines
+        assert "a CPU, 2 cores" in lines[-1]
+        assert "0123456789ab with changes that are not committed" in lines[-1]
+
+    def test_the_later_of_two_points_counts_and_other_names_are_another_section(self) -> None:
+        points = held(Point("m", 64, why=TIME), Point("m", 64, 1.0, 96.0, 6400, 1.5))
+        found = page.sections([*points, *held(Point("m", 64, why=TIME), names="unicode")])
+        assert list(found) == ["Names: synthetic, seed 0", "Names: unicode, seed 0"]
+        assert [curves["m"][64].right for curves in found.values()] == [1.0, None]
+
+    def test_references_stand_below_the_memories(self) -> None:
+        (curves,) = page.sections(held(*references_of(64), Point("m", 64, why=TIME))).values()
+        assert list(curves) == ["m", *REFERENCES]
+
+    def test_the_same_points_give_the_same_figure(self, tmp_path: Path) -> None:
+        pytest.importorskip("matplotlib")
+        found = page.sections(held(Point("m", 64, 0.5, 96.0, 6400, 1.5), Point("n", 64, why=TIME), *references_of(64)))
+        first, second = (figure.draw(found, tmp_path / name) for name in "ab")
+        assert [path.name for path in first] == ["bits.png", "bits.svg"]
+        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+        assert all(name in first[1].read_text() for name in ("m", *REFERENCES))
+
+    def test_what_is_published_is_the_file_and_without_one_it_is_a_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr("tasks.entity.capacity.page.ROOT", tmp_path)
+        assert main(["report"]) == 2
+        assert "no points are published; type python -m tasks.entity.capacity" in capsys.readouterr().err
+        assert main(["report", "--publish"]) == 2
+        assert "--out is missing: report --publish needs a file of points" in capsys.readouterr().err
+        points = tmp_path / "points.jsonl"
+        assert main(["bm25", "--most", "64", "--out", str(points)]) == 0
+        assert main(["report", "--publish", "--out", str(points)]) == 0
+        assert (tmp_path / page.PUBLISHED).read_bytes() == points.read_bytes()
+        assert (tmp_path / page.PAGE).read_text() == page.render(list(read_rows(points)))
+        assert (tmp_path / "reports/capacity/bits.svg").exists()
+
+    def test_the_page_in_the_repository_is_the_one_that_its_points_make(self) -> None:
+        if not (found := page.published()):
+            assert not (ROOT / page.PAGE).exists()
+            pytest.skip("no points are published")
+        assert (ROOT / page.PAGE).read_text(encoding="utf-8") == page.render(found)
+
+
+def references_of(facts: int) -> list[Point]:
+    return list(references(drawn_facts(facts, seed=0)))

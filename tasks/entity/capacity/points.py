@@ -7,11 +7,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from memory_bench.errors import BadInput
 
 BUDGETS = {"64 KB": 2**16, "1 MB": 2**20, "16 MB": 2**24, "256 MB": 2**28}
 TIME, SILENT = "time", "no passage: it does not work through the context"
+STORES = ("lines, zlib", "lines, lzma", "SQLite table")
+QUOTED = "2 bits a parameter"
+REFERENCES = (*STORES, QUOTED)
+"""Where the same facts are held without any search, and what others found that a trained model holds."""
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,17 +104,22 @@ class PointFile:
 def _read(path: Path, life: Mapping[str, object], seconds: float) -> Iterator[Point]:
     if not path.parent.is_dir():
         raise BadInput(f"--out {path}: there is no folder {path.parent}; make it first")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+    for row, point in read_rows(path) if path.exists() else ():
+        settled = point.bits is not None or point.why == SILENT
+        late = point.why.startswith(TIME) and row["limit_seconds"] >= seconds
+        if {key: row[key] for key in life} == dict(life) and (settled or late):
+            yield point
+
+
+def read_rows(path: Path) -> Iterator[tuple[Row, Point]]:
+    """Yield every line of a file, with its point. Raises BadInput with the number of one that is none."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
         if not line.endswith("\n"):
             raise BadInput(f"--out {path}, line {number}: was cut short; take it out")
         try:
-            row = json.loads(line)
+            row: Row = json.loads(line)
             point = Point(**{field.name: row[field.name] for field in fields(Point)})
-            settled = point.bits is not None or point.why == SILENT
-            late = point.why.startswith(TIME) and row["limit_seconds"] >= seconds
-            ours = {key: row[key] for key in life} == dict(life)
+            row["limit_seconds"], row["names"], row["seed"]
         except (ValueError, KeyError, TypeError):
             raise BadInput(f"--out {path}, line {number}: is no point of a curve; take it out") from None
-        if ours and (settled or late):
-            yield point
+        yield row, point

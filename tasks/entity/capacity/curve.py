@@ -1,44 +1,27 @@
-"""The capacity curve: how many bits of what it was told a memory gives back for each byte that it holds.
-
-python -m tasks.entity.capacity bm25 hash_cache exact           64 to 2^20 facts, 300 seconds to write each size
-python -m tasks.entity.capacity exact --embedder minilm --most 4096 --seconds 60 --json
-python -m tasks.entity.capacity bm25 --names unicode --out capacity.jsonl      goes on where that file ends
-
-A fact is a badge of a name: log2 of the number of badges is what it is worth. Names are five tokens drawn at random,
-or those of a real set (`--names`), and drawn ones where it runs out. A sample of 512 names is asked for, and a fact
-counts as given back where the first passage says the badge: no reader is asked. What a guesser would say by chance is
-taken off. A size that takes too long to write is null, and so is one of which a part has shown that it would.
-
-Below the memories stand the same facts as compressed lines and in SQLite, which give back everything; and a trained
-model, which is said to hold 2 bits a parameter (Allen-Zhu and Li, arXiv 2404.05405): a bit a byte in half precision.
-"""
+"""Facts are told and asked for: one point a size for each memory, and what the same facts take elsewhere."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import lzma
 import math
 import sqlite3
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import count, takewhile
-from pathlib import Path
 
 from numpy.random import PCG64, Generator, SeedSequence
 
-from memory_bench import config, provenance
+from memory_bench import config
 from memory_bench.contracts import Memory
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import Unavailable
 from memory_bench.metrics import RETRIEVAL_BUDGETS, holds
 from memory_bench.task_options import check_seed
 from memory_bench.task_tokens import BUNDLED_TOKENIZER, read_tokenizer
 from memory_bench.types import Event, Query
-from tasks.entity.capacity_points import SILENT, TIME, Point, PointFile, recovered_bits, table
-from tasks.entity.sets import SETS, default_dials, read_set
+from tasks.entity.capacity.points import QUOTED, SILENT, STORES, TIME, Point, PointFile, recovered_bits
+from tasks.entity.sets import default_dials, read_set
 from tasks.entity.synthetic import BADGES, whole_words
 from tasks.entity.templates import BADGE
 
@@ -152,12 +135,12 @@ def first_says(memory: Memory, who: str, badge: str, *, now: int) -> bool | None
 def references(facts: Sequence[Pair]) -> Iterator[Point]:
     """Yield what the same facts take where nothing has to be searched, as compressed lines and as a table; and in a
     trained model, by what was found of others."""
-    for name, stored in (("lines, zlib", zlib_bytes), ("lines, lzma", lzma_bytes), ("SQLite table", sqlite_bytes)):
+    for name, stored in zip(STORES, (zlib_bytes, lzma_bytes, sqlite_bytes), strict=True):
         for size in sizes(len(facts)):
             yield Point(name, size, 1.0, all_bits(size), stored(facts[:size]))
     for size in sizes(len(facts)):
         quoted = math.ceil(all_bits(size) / QUOTED_BITS * BYTES_OF_PARAMETER)
-        yield Point("2 bits a parameter", size, None, all_bits(size), quoted, why="quoted")
+        yield Point(QUOTED, size, None, all_bits(size), quoted, why="quoted")
 
 
 def all_bits(facts: int) -> float:
@@ -204,49 +187,3 @@ def built(cell: config.Cell) -> Memory:
         one.embed(["Ready"])  # a first call loads weights, which no memory should be charged for
     memory: Memory = config.build(cell, "memory", **given)
     return memory
-
-
-def main(arguments: Sequence[str]) -> int:
-    typed = parsed(arguments)
-    points = []
-    try:
-        if typed.most < FEWEST:
-            raise BadInput(f"--most {typed.most}: expected a number of facts, {FEWEST} or more")
-        if not typed.seconds > 0:
-            raise BadInput(f"--seconds {typed.seconds:g}: expected a number above 0, such as 300")
-        chosen = ([f"+memory={name}", f"embedder={typed.embedder}"] for name in typed.memories)
-        cells = [config.compose(["+task=entity", *overrides]) for overrides in chosen]
-        file = PointFile(typed.out, life={"seed": typed.seed, "names": typed.names}, seconds=typed.seconds)
-        facts = drawn_facts(typed.most, seed=typed.seed, names=typed.names)
-        stamp = {"at": provenance.now(), **provenance.revision(), **provenance.machine()}
-        for point in points_of(cells, facts, seconds=typed.seconds, seed=typed.seed, file=file):
-            file.add(point, stamp=stamp)
-            points.append(point)
-            if typed.json:
-                print(json.dumps(point.row()), flush=True)
-    except (BadInput, Unavailable) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not typed.json:
-        print(table(points))
-    return 0
-
-
-def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    summary = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m tasks.entity.capacity", description=summary)
-    parser.add_argument("memories", nargs="+", metavar="MEMORY", help="names of conf/memory")
-    parser.add_argument("--embedder", default="hashing", help="of conf/embedder, for memories that compare vectors")
-    parser.add_argument("--names", choices=SETS, default=DRAWN, help="a real set, then drawn names where it runs out")
-    parser.add_argument("--most", type=int, default=MOST, help="facts, 64 or more")
-    parser.add_argument(
-        "--seconds", type=float, default=300.0, help="to write one size, and to ask; larger ones are null (time)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="a file that grows by a line a point; what it holds is not repeated")
-    parser.add_argument("--json", action="store_true", help="print a line a point")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
