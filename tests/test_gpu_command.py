@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.gpu.__main__ import main
-from benchmarks.gpu.offload import Setting, drawn_tokens
+from benchmarks.gpu.offload import Bench, Plan, Setting, drawn_tokens
 from benchmarks.gpu.paired import Ratio, penalty, ratio, shown
 
 ROOT = Path(__file__).parent.parent
@@ -33,21 +33,42 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_arm_of_a_cpu_is_measured_and_every_other_one_says_why(report: dict[str, Any]) -> None:
     measured = [setting for setting in report["settings"] if setting["why"] is None]
-    assert [(setting["batch"], setting["attention"]) for setting in measured] == [
-        (batch, attention) for batch in (1, 2) for attention in ("cpu_flash", "off_math")
+    assert [(setting["phase"], setting["batch"], setting["attention"]) for setting in measured] == [
+        (phase, batch, attention)
+        for phase in ("prefill", "decode")
+        for batch in (1, 2)
+        for attention in ("cpu_flash", "off_math")
     ]
     for setting in measured:
         assert setting["rows_equal"] == dict.fromkeys(("B", "C3", "C4", "D"), True)
         assert setting["attention_proof"]["operator"].startswith("aten::_scaled_dot_product")
         assert set(setting["arms"]) == {"A", "A again", "B", "C1", "C2", "C3", "C4", "D"}
         assert setting["arms"]["C1"]["why"] == "rows of the host are read in place by a GPU only: this device is a CPU"
-        assert setting["arms"]["C3"]["fetched"]["rows_requested"] > 0
+        tokens = setting["batch"] * (16 if setting["phase"] == "prefill" else 1)
+        fetched = setting["arms"]["C3"]["fetched"]
+        assert fetched["rows_requested"] == fetched["layers"] * tokens * 4  # two orders of two heads
+        seconds = setting["arms"]["B"]["seconds_median"]
+        assert setting["arms"]["B"]["tokens_per_second"] == pytest.approx(tokens / seconds)
         assert setting["rounds"] == 6
         assert setting["engram_cost"]["low"] <= setting["engram_cost"]["median"] <= setting["engram_cost"]["high"]
         assert setting["arms"]["C3"]["offload_penalty"]["shown"]
     refused = [setting["why"] for setting in report["settings"] if setting["attention"] == "fa2_sdpa"]
-    assert len(refused) == 2
+    assert len(refused) == 4
     assert all("attention=fa2_sdpa cannot run here: it runs on cuda" in why for why in refused)
+
+
+def test_a_token_after_a_prompt_is_read_as_it_is_at_the_end_of_the_whole() -> None:
+    plan = Plan(
+        width=32, layers=3, heads=2, vocabulary=512, insertions=(0, 2), hash_heads=2, row_width=8, rows=99, threads=1,
+        dtype=torch.float32, folder=None,
+    )  # fmt: skip
+    bench = Bench(plan, ("A", "B"), torch.device("cpu"))
+    whole, last = (bench._batch(Setting(2, 9, "uniform", "off_math", phase)) for phase in ("prefill", "decode"))
+    for _ in range(2):  # the first token does not stay in what is kept of the prompt
+        torch.testing.assert_close(bench._forward("A", last), bench._forward("A", whole))
+    assert (whole.tokens_BT.shape, last.tokens_BT.shape) == ((2, 9), (2, 1))
+    assert all(torch.equal(last.host[layer], rows_BTH[:, -1:]) for layer, rows_BTH in whole.host.items())
+    assert not torch.equal(bench._forward("B", last), bench._forward("A", last))
 
 
 def test_the_report_says_what_it_ran_on_and_that_it_was_no_gpu(report: dict[str, Any]) -> None:
@@ -114,7 +135,7 @@ def test_ratios_are_paired_and_a_penalty_within_the_noise_is_never_zero() -> Non
 
 
 def test_zipf_repeats_its_tokens_and_uniform_does_not() -> None:
-    kinds = [drawn_tokens(Setting(4, 500, ids, "off_math"), 32768) for ids in ("zipf", "uniform")]
+    kinds = [drawn_tokens(Setting(4, 500, ids, "off_math", "prefill"), 32768) for ids in ("zipf", "uniform")]
     distinct = [len(set(tokens.ravel().tolist())) for tokens in kinds]
     assert distinct[0] < 0.7 * distinct[1]
     assert all(tokens.min() >= 0 and tokens.max() < 32768 for tokens in kinds)

@@ -21,7 +21,7 @@ import torch
 
 from adapters.engram.placement.arms import ARMS, DTYPES
 from benchmarks.gpu import facts
-from benchmarks.gpu.offload import Bench, Plan, Setting, sweep
+from benchmarks.gpu.offload import PHASES, Bench, Plan, Setting, sweep
 from memory_bench.errors import BadInput
 
 PUBLISHED = facts.ROOT / "results" / "published"
@@ -56,9 +56,9 @@ def _measured(options: argparse.Namespace, device: torch.device, begun: float) -
     )  # fmt: skip
     bench = Bench(plan, tuple(options.arms), device)
     settings = [
-        Setting(batch, prompt, ids, attention)
-        for batch, prompt, attention, ids in itertools.product(
-            options.batches, options.prompts, options.attention, options.ids
+        Setting(batch, prompt, ids, attention, phase)
+        for phase, batch, prompt, attention, ids in itertools.product(
+            options.phases, options.batches, options.prompts, options.attention, options.ids
         )
     ]
     left = options.minutes * 60 - (time.perf_counter() - begun)
@@ -88,7 +88,8 @@ def _sizes(plan: Plan) -> dict[str, Any]:
 
 
 def _line(setting: dict[str, Any]) -> str:
-    title = f"batch {setting['batch']}, {setting['prompt_tokens']} tokens, {setting['ids']}, {setting['attention']}: "
+    size = f"{setting['phase']}, batch {setting['batch']}, {setting['prompt_tokens']} tokens"
+    title = f"{size}, {setting['ids']}, {setting['attention']}: "
     if setting["why"]:
         return f"{title}{setting['why']}"
     cost = setting["engram_cost"]
@@ -115,6 +116,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     add("--arms", nargs="+", choices=ARMS, default=[arm for arm in ARMS if arm != "D"])
     add("--batches", nargs="+", type=int, default=[1, 32, 512])
     add("--prompts", nargs="+", type=int, default=[64, 512])
+    add("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     add("--ids", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"])
     add("--attention", nargs="+", default=["fa2_sdpa", "off_math"])
     add("--dtype", choices=sorted(DTYPES), help="default: bfloat16 on a GPU, float32 on a CPU")

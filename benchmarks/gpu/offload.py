@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from adapters.engram.placement.places import Placement, Staged, gather
 from benchmarks.gpu.paired import penalty, ratio, shown
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.readers.attention import choose, equivalence
-from memory_bench.readers.model import Shape, TinyModel
+from memory_bench.readers.model import Past, Shape, TinyModel
 from memory_bench.readers.random_weights import random_model
 
+PHASES = ("prefill", "decode")
+"""A prompt read at once, or one token after it: the shortest time in which rows can arrive."""
 GATHERED_ON_DEVICE = ("B", "C1", "C2")
 NULL = "A again"
 """The arm without Engram, measured twice a round: what two runs of one thing differ by."""
@@ -60,6 +62,12 @@ class Setting:
     prompt_tokens: int
     ids: str
     attention: str
+    phase: str
+
+    @property
+    def tokens_read(self) -> int:
+        """How many tokens of each text a forward reads: all of a prompt, or one after it."""
+        return self.prompt_tokens if self.phase == "prefill" else 1
 
 
 class Bench:
@@ -129,13 +137,23 @@ class Bench:
         return {**asdict(proof), **asdict(found)}
 
     def _batch(self, setting: Setting) -> Batch:
-        tokens = drawn_tokens(setting, self.plan.vocabulary)
+        drawn_BT = torch.from_numpy(drawn_tokens(setting, self.plan.vocabulary))
+        count = setting.tokens_read
         begun = time.perf_counter()
-        rows = self.slot.rows(torch.from_numpy(tokens))
+        rows = self.slot.rows(drawn_BT[:, -(count + self.slot.max_order - 1) :])
         hash_seconds = time.perf_counter() - begun
-        host = {layer: torch.from_numpy(rows_BTH) for layer, rows_BTH in rows.items()}
+        host = {layer: torch.from_numpy(rows_BTH[:, -count:].copy()) for layer, rows_BTH in rows.items()}
         on_device = {layer: rows_BTH.to(self.device) for layer, rows_BTH in host.items()}
-        return Batch(torch.from_numpy(tokens).to(self.device), host, on_device, hash_seconds)
+        drawn_BT = drawn_BT.to(self.device)
+        past = self._past(drawn_BT[:, :-count]) if setting.phase == "decode" else None
+        return Batch(drawn_BT[:, -count:], past, host, on_device, hash_seconds)
+
+    @torch.inference_mode()
+    def _past(self, tokens_BT: Tensor) -> Past:
+        """Return what the network keeps of a prompt: the same for all arms, no row went into it."""
+        past = Past()
+        self.model(tokens_BT, None, past)
+        return past
 
     def _rows_equal(self, arm: str, batch: Batch) -> bool:
         """Whether an arm gives the table's own rows, bit for bit."""
@@ -149,10 +167,11 @@ class Bench:
 
     @torch.inference_mode()
     def _forward(self, arm: str, batch: Batch) -> Tensor:
-        """Return the log-probabilities of the token after each prompt."""
+        """Return the log-probabilities of the token after each text."""
         placement = self.placements.get(arm)
         look_up = None if placement is None else lambda _: placement(batch.rows(arm))
-        hidden_BTD = self.model(batch.tokens_BT, look_up)
+        past = None if batch.past is None else replace(batch.past)  # a forward puts its token into the one that it gets
+        hidden_BTD = self.model(batch.tokens_BT, look_up, past)
         last_B1 = torch.full((len(hidden_BTD), 1), hidden_BTD.shape[1] - 1, device=self.device)
         return self.model.next_log_probs(hidden_BTD, batch.tokens_BT, last_B1)
 
@@ -194,7 +213,7 @@ class Bench:
     ) -> dict[str, Any]:
         null = ratio(times[NULL], times["A"])
         base = times.get("B")
-        tokens = setting.batch * setting.prompt_tokens
+        tokens = setting.batch * setting.tokens_read
         arms: dict[str, Any] = {}
         for arm in self.arms:
             seconds = times[arm]
@@ -233,9 +252,11 @@ class Bench:
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens of a setting and the rows that they address, on the host and on the device: arms gather here or there."""
+    """Tokens that a forward reads, what is kept of those before them, and the rows that they address, on the host and
+    on the device: arms gather here or there."""
 
     tokens_BT: Tensor
+    past: Past | None
     host: Mapping[int, Tensor]
     on_device: Mapping[int, Tensor]
     hash_seconds: float
