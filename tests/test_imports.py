@@ -60,7 +60,8 @@ RULES = {
     "a task knows neither memories nor readers": Rule(
         ("tasks",), ("adapters", "memory_bench.readers", *CORE),
         but=("memory_bench.metrics",),  # pure functions: what "exact match" means has one home
-        outside=("tasks.entity.capacity",),  # a command beside the task: it makes memories by name, as the run does
+        # commands beside the tasks: one makes memories by name, as the run does, the other reads what was published
+        outside=("tasks.entity.capacity", "tasks.predictions"),
     ),
     "a reader knows neither tasks nor memories": Rule(
         ("memory_bench.readers", "memory_bench.embedders"), ("tasks", "adapters"),
