@@ -6,11 +6,15 @@ the rows when it is built, and what it finds depends on how many of them are sea
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import lancedb
@@ -23,7 +27,7 @@ from numpy.typing import NDArray
 from memory_bench.contracts import Embedder
 from memory_bench.errors import BadInput
 from memory_bench.events import checked_top_k
-from memory_bench.index_folder import IndexFolder
+from memory_bench.index_folder import IndexFolder, refusals_in_a_line
 from memory_bench.types import Event, Passage, Query
 from memory_bench.vectors import (
     HNSW_BUILD_CANDIDATES,
@@ -39,6 +43,8 @@ _TABLE = "events"
 _FIELDS = ["number", "id", "text", "scope", "time"]
 _VECTORS, _WORDS = "vector_idx", "text_idx"
 _PQ_ROWS = 256  # of which eight bits are learned
+_END = b"LANC"  # of every file of rows, and of every file of an index
+_EVER, _NOW = timedelta(days=36_500), timedelta(0)
 _FUSION = 60
 """Places of two rankings count 1 / (60 + place). Source: Cormack, Clarke and Büttcher 2009 (SIGIR), section 2."""
 
@@ -115,6 +121,9 @@ class LanceTable:
 
     Every change makes a version, which holds what was replaced and forgotten: settling and forgetting leave only the
     newest. A deleted row's bytes go when LanceDB next compacts the fragment that it stands in.
+
+    On a full disk LanceDB does not hear that the last bytes of a file were refused, and makes a version of it that
+    nobody can read: such a one is taken back.
     """
 
     def __init__(self, folder: IndexFolder, *, dimensions: int, layout: Layout) -> None:
@@ -132,18 +141,16 @@ class LanceTable:
             ]
         )
         self._connection = lancedb.connect(folder.index)
-        self.table = self._connection.create_table(_TABLE, schema=self._schema, exist_ok=True)
-        if len(self) or self._built():
-            self._check()
-        else:
-            self._begin()
+        with refusals_in_a_line():
+            self._open()
 
     def put(self, rows: Sequence[Row]) -> None:
         """Adding would not replace: an id would be held twice."""
         if rows:
             values = [{**vars(row.event), "number": row.number, "vector": row.vector_D} for row in rows]
             merge = self.table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            merge.execute(pa.Table.from_pylist(values, schema=self._schema))
+            with self._whole_or_taken_back():
+                merge.execute(pa.Table.from_pylist(values, schema=self._schema))
 
     def drop(self, event_ids: Sequence[str]) -> None:
         if event_ids:
@@ -159,7 +166,8 @@ class LanceTable:
         """Build the index once there are enough rows, and bring it up to date."""
         rows = len(self)
         if self._layout.from_rows is not None and rows >= self._layout.from_rows and _VECTORS not in self._built():
-            self.table.create_index("vector", config=INDEXES[self._layout.index](rows))
+            with self._whole_or_taken_back():
+                self.table.create_index("vector", config=INDEXES[self._layout.index](rows))
         self._tidy()
         if _VECTORS in self._built() and self.indexed_rows() != rows:
             raise RuntimeError(f"LanceDB indexed {self.indexed_rows()} of {rows} rows")
@@ -197,13 +205,40 @@ class LanceTable:
     def close(self) -> None:
         self.folder.close()
 
+    def _open(self) -> None:
+        """Open every file: what is cut is seen here, and not by a question."""
+        with self._damage_in_a_line():
+            if self._files():
+                self._connection.open_table(_TABLE)  # were its versions gone it would be made anew, and empty
+            self.table = self._connection.create_table(_TABLE, schema=self._schema, exist_ok=True)
+            self.last_number()
+            is_new = not len(self) and not self._built()
+        if is_new:
+            self._begin()
+            return
+        self._check()
+        with self._damage_in_a_line():
+            if _VECTORS in self._built():
+                self.search(np.ones(self._schema.field("vector").type.list_size, dtype=np.float32), limit=1, scope="")
+            if self._layout.words:
+                self.matching("the", limit=1, scope="")
+
+    @contextmanager
+    def _damage_in_a_line(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of many types, none of them its own, with a place in its source at the end
+            said = " ".join(str(error).partition(", /")[0].split())
+            raise BadInput(f"{self.folder.name} is damaged ({said}): set memory.path to another folder") from error
+
     def _built(self) -> dict[str, str]:
         """Return name -> type of the indexes that there are."""
         return {index.name: index.index_type for index in self.table.list_indices()}
 
     def _begin(self) -> None:
         if self._layout.words:
-            self.table.create_index("text", config=FTS())
+            with self._whole_or_taken_back():
+                self.table.create_index("text", config=FTS())
 
     def _check(self) -> None:
         """An index that was built for another memory would be searched without a word."""
@@ -223,13 +258,32 @@ class LanceTable:
         return query.refine_factor(self._layout.refine_factor) if self._layout.refine_factor else query
 
     def _tidy(self) -> None:
-        """Compact, index what is new, and remove all versions but the newest."""
-        if self._layout.words:
-            # anew: parts that were indexed apart have scores of their own, and keep the words of what was forgotten
-            self.table.create_index("text", config=FTS(), replace=True)
+        """Compact, index what is new, and remove all versions but the newest, once that is seen to be whole."""
+        with self._whole_or_taken_back():
+            if self._layout.words:
+                # anew: parts that were indexed apart have scores of their own, and keep the words of what was forgotten
+                self.table.create_index("text", config=FTS(), replace=True)
+            self.table.optimize(cleanup_older_than=_EVER)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"optimize\(cleanup_older_than=0\)")  # nobody else reads this table
-            self.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+            self.table.optimize(cleanup_older_than=_NOW, delete_unverified=True)
+
+    @contextmanager
+    def _whole_or_taken_back(self) -> Iterator[None]:
+        """Raise OSError where a new version holds a file without its end, and go back to the version before."""
+        version, before = self.table.version, self._files()
+        try:
+            yield
+        finally:
+            if self.table.version > version and not all(map(_is_whole, self._files() - before)):
+                self.table.restore(version)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _files(self) -> set[Path]:
+        """Return the files that LanceDB writes piece by piece; the others it writes at once, or not at all."""
+        table = self.folder.index / f"{_TABLE}.lance"
+        walks = (os.walk(table / part) for part in ("data", "_indices"))
+        return {Path(folder, name) for walk in walks for folder, _, names in walk for name in names}
 
 
 class HybridMemory(VectorMemory):
@@ -260,6 +314,12 @@ def _places(hits: Sequence[Hit]) -> dict[str, int]:
 
 def _hit(row: Mapping[str, Any], similarity: float) -> Hit:
     return Hit(row["number"], Event(row["id"], row["text"], row["scope"], row["time"]), similarity)
+
+
+def _is_whole(file: Path) -> bool:
+    with file.open("rb") as rows:
+        rows.seek(-min(len(_END), file.stat().st_size), os.SEEK_END)
+        return rows.read() == _END
 
 
 def _quoted(text: str) -> str:
