@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import BadInput, Unavailable, Withheld
 
 DONE, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -102,6 +102,8 @@ def _sweep_cell(overrides: Sequence[str]) -> str:
     try:
         composed = config.compose(overrides)
         return cell.measure(composed, command=_typed(["-m", *overrides]), alone=False).line
+    except Withheld as error:
+        return f"failed: {config.one_line(error)}"  # a note of it would hold what was typed
     except (BadInput, Unavailable) as error:
         why = f"{'unavailable' if isinstance(error, Unavailable) else 'failed'}: {config.one_line(error)}"
     except Exception as error:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import BadInput, Unavailable, Withheld
 
 VARIABLE = "MEMORY_BENCH_DATA"
 
@@ -48,3 +49,21 @@ def find_option(option: str, typed: str | None, variable: str) -> str:
 def missing_option(option: str, variable: str) -> str:
     """Return what to type where neither an option nor the variable that can stand for it is set."""
     return f"{option} is not set: type {option}=..., or set {variable}"
+
+
+def checked_address(option: str, url: str, *, example: str, key: str) -> str:
+    """Return the address of a server. Raises BadInput where it is none, Withheld where it holds more than an address:
+    options are kept with the results. `key` says where a key belongs.
+    """
+    if any(mark in url for mark in "@?#"):
+        raise Withheld(
+            f"{option} is kept with the results and holds more than an address: expected one such as {example}; {key}"
+        )
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadInput(f"{option}={url}: expected an address such as {example}")
+    return url

@@ -21,7 +21,7 @@ from memory_bench.__main__ import main
 from memory_bench.embedders import server as over_http
 from memory_bench.embedders.endpoint import FIXED_TEXT, Endpoint
 from memory_bench.embedders.hashing import Hashing
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import BadInput, Unavailable, Withheld
 from memory_bench.meter import Meter
 from tests import embedding_server, stubs
 from tests.embedding_server import DIMENSIONS, EmbeddingServer, hangs_up, says
@@ -344,9 +344,7 @@ class TestWhatIsRefused:
     def test_a_key_that_is_not_there_or_cannot_be_sent_is_one_line_that_does_not_show_it(
         self, server: EmbeddingServer, make: Callable[..., Endpoint], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with pytest.raises(
-            Unavailable, match=r"^embedder.key_variable names no environment variable that is set"
-        ) as no:
+        with pytest.raises(Withheld, match=r"^embedder.key_variable names no environment variable that is set") as no:
             make(key_variable=KEY)  # somebody's slip
         monkeypatch.setenv("SOMEBODYS_KEY", f"{KEY}\nX: y")
         with pytest.raises(BadInput, match=r"holds what no header can: set it again$") as wrong:
@@ -384,6 +382,24 @@ class TestARun:
         written = [file for file in tmp_path.rglob("*") if file.is_file()]
         assert len(written) > 4
         assert not any(KEY.encode() in file.read_bytes() for file in written)
+
+    @pytest.mark.parametrize(
+        "slip",
+        [
+            [f"embedder.url=http://me:{KEY}@host/v1", "embedder.model=null"],
+            [f"embedder.key_variable={KEY}", "embedder.batch_size=0"],
+        ],
+        ids=["in the address", "in place of a variable"],
+    )
+    def test_a_key_that_was_typed_where_it_does_not_belong_is_in_no_file_and_no_line(
+        self, slip: list[str], server: EmbeddingServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A sweep goes on, and of other cells without a result it keeps a note with their options."""
+        assert main(["-m", *self.typed(server, tmp_path)[:-1], *slip, f"results={tmp_path}", "seed=0"]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1].startswith("    failed: embedder.")
+        assert KEY not in lines[1]
+        assert not any(KEY.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
     def test_a_server_that_refuses_ends_it_with_one_line(
         self,

@@ -20,7 +20,7 @@ from memory_bench import clock
 from memory_bench.embedders.kept_vectors import Kept, KeptVectors
 from memory_bench.embedders.server import Server
 from memory_bench.embedders.unit import unit
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import BadInput, Withheld
 from memory_bench.user_data import find_option
 
 URL_VARIABLE, MODEL_VARIABLE = "MEMORY_BENCH_EMBEDDER_URL", "MEMORY_BENCH_EMBEDDER_MODEL"
@@ -47,14 +47,15 @@ class Endpoint:
         timeout_seconds: float,
         cache: str,
     ) -> None:
+        # first: whatever else is refused, a note of it holds these two as they were typed
+        address = find_option("embedder.url", url, URL_VARIABLE).rstrip("/")
+        self._server = Server(f"{address}/embeddings", key=_key(key_variable), timeout_seconds=timeout_seconds)
         if batch_size < 1:
             raise BadInput(f"batch_size must be >= 1, got {batch_size}: set embedder.batch_size=32")
         if not timeout_seconds > 0:
             raise BadInput(f"timeout_seconds must be > 0, got {timeout_seconds}: set embedder.timeout_seconds=60")
         self._batch_size = batch_size
-        address = find_option("embedder.url", url, URL_VARIABLE).rstrip("/")
         self._model = find_option("embedder.model", model, MODEL_VARIABLE)
-        self._server = Server(f"{address}/embeddings", key=_key(key_variable), timeout_seconds=timeout_seconds)
         self._kept = KeptVectors(cache, model=(address, self._model))
         self.name = f"endpoint/{self._model}"
         self._known = True  # what the server makes of the fixed text was seen by this process
@@ -144,7 +145,7 @@ def _key(variable: str | None) -> str | None:
     key = os.environ.get(variable, "").strip()
     # neither is shown: somebody may have typed the key in place of the variable's name
     if not key:
-        raise Unavailable("embedder.key_variable names no environment variable that is set: export it with the key")
+        raise Withheld("embedder.key_variable names no environment variable that is set: export it with the key")
     if not (key.isascii() and key.isprintable()):
         raise BadInput(
             "the key in the variable that embedder.key_variable names holds what no header can: set it again"

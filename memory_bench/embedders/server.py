@@ -11,10 +11,10 @@ from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from memory_bench.errors import BadInput, Unavailable
+from memory_bench.user_data import checked_address
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 ATTEMPTS = 6
@@ -29,7 +29,12 @@ class Server:
     """
 
     def __init__(self, url: str, *, key: str | None, timeout_seconds: float) -> None:
-        self.url = _checked(url)
+        self.url = checked_address(
+            "embedder.url",
+            url,
+            example="http://localhost:8080/v1",
+            key="embedder.key_variable names the variable that holds the key",
+        )
         self._key = key
         self._timeout_seconds = timeout_seconds
         self._opener = build_opener(_NoRedirect)
@@ -111,21 +116,3 @@ class _NoRedirect(HTTPRedirectHandler):
     """The key is meant for the server that was named: one that sends elsewhere refuses."""
 
     def redirect_request(self, *_: object, **__: object) -> None: ...
-
-
-def _checked(url: str) -> str:
-    expected = "expected an address such as http://localhost:8080/v1"
-    if any(mark in url for mark in "@?#"):
-        # not shown: it may hold a secret
-        raise BadInput(
-            f"embedder.url is kept with the results and holds more than an address: {expected}, and the name of the "
-            "variable that holds the key as embedder.key_variable"
-        )
-    try:
-        parts = urlsplit(url)
-        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadInput(f"embedder.url={url}: {expected}")
-    return url
