@@ -24,6 +24,11 @@ FORMATS = ("png", "svg")
 Rows = Mapping[str, Sequence[Row]]
 """plan -> its rows"""
 
+ELSEWHERE = {
+    "tokens_exposed": "share of tokens that read a written row",
+    "top_1_changed": "share of tokens whose likeliest next changed",
+    "kl_nats": "KL divergence, nats a token",
+}
 AGAINST = {"step": "steps", "seconds": "CPU-seconds", "flops": "floating point operations"}
 
 
@@ -160,6 +165,23 @@ def _facts(plans: Sequence[Sequence[Row]]) -> Figure:
     return figure
 
 
+def _locality(plans: Sequence[Sequence[Row]]) -> Figure:
+    """A panel for each of three numbers of neutral text, against how many facts were written: a line a memory."""
+    figure, panels = _panels(len(ELSEWHERE))
+    for number, (name, runs) in enumerate(summary.arms(plans[0]).items()):
+        loads = [point["facts"] for point in runs[0]["curve"]]
+        for panel, part in zip(panels, ELSEWHERE, strict=True):
+            values = [{run["key"]["seed"]: run["curve"][place][part] for run in runs} for place in range(len(loads))]
+            _band(panel, loads, values, number, name)
+    for panel, label in zip(panels, ELSEWHERE.values(), strict=True):
+        panel.set_xscale("log")
+        panel.set_xlabel("facts written")
+        panel.set_ylabel(label)
+        panel.set_ylim(bottom=0)
+    panels[0].legend(frameon=False)
+    return figure
+
+
 def _gates(plans: Sequence[Sequence[Row]]) -> Figure:
     """One panel a layer: the gate at each token of a text that was not trained on, mean and interval over seeds."""
     runs = [run for run in summary.arms(plans[0]).get("engram", []) if run["gates"]]
@@ -182,6 +204,7 @@ FIGURES: Mapping[str, tuple[str, Sequence[str], Callable[[Sequence[Sequence[Row]
     "lens": ("Accuracy of the read-out after each block", ("recall_4k", "recall_16k"), _lens),
     "tables": ("Accuracy by the size of the table and by orders", ("tables",), _tables),
     "facts": ("New and old names known, by how the new ones were written", ("facts",), _facts),
+    "locality": ("Other text, by how many facts were written", ("locality",), _locality),
     "text": ("Bits per byte of text that was not trained on", ("text",), _curves("bits_per_byte")),
     "gates": ("How far the gate opens at each token of such a text", ("text",), _gates),
 }
