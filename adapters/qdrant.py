@@ -6,11 +6,13 @@ under its own name, and never "Qdrant".
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
@@ -18,13 +20,15 @@ import numpy as np
 import qdrant_edge as edge
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.common.version_check import is_compatible
+from qdrant_client.http.exceptions import ResponseHandlingException
 
 from memory_bench.contracts import Embedder
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.events import checked_top_k
 from memory_bench.index_folder import IndexFolder
 from memory_bench.types import Event
+from memory_bench.user_data import checked_address
 from memory_bench.vectors import (
     HNSW_BUILD_CANDIDATES,
     HNSW_LINKS,
@@ -37,6 +41,8 @@ from memory_bench.vectors import (
 
 _FLOAT_BYTES, _TIME_BYTES, _NUMBER_BYTES = 4, 8, 8
 _POLLS, _POLL_SECONDS = 1200, 0.05
+_SILENCE_SECONDS = 60
+_SHOWN = 200  # characters of what a server says
 
 
 def edge_memory(
@@ -64,19 +70,19 @@ def edge_memory(
 def server_memory(*, embedder: Embedder, url: str | None, index_from_rows: int, top_k: int) -> VectorMemory:
     """Return a memory over the Qdrant server at `url`; null: at $QDRANT_URL. Its collection goes with `close`.
 
-    Raises Unavailable where no server answers.
+    Raises Unavailable where no server answers, BadInput where one refuses, or is none that this client understands.
     """
     checked_top_k(top_k)
     checked_index_from_rows(index_from_rows)
     url = url or os.environ.get("QDRANT_URL")
     if url is None:
         raise Unavailable("qdrant_server needs a Qdrant server that runs: set memory.url=http://localhost:6333")
-    client = QdrantClient(url=url, check_compatibility=False)  # it would warn of a server that does not answer
+    client = _client(url)
     try:
         engine = Collection(client, embedder.dimensions, index_from_rows=index_from_rows)
-    except (ResponseHandlingException, UnexpectedResponse) as error:
+    except BaseException:
         client.close()
-        raise Unavailable(f"no Qdrant server answers at {url} ({error}): set memory.url to one that runs") from error
+        raise
     return VectorMemory(engine, embedder=embedder, top_k=top_k)
 
 
@@ -288,6 +294,48 @@ class Collection:
             optimizers_config=models.OptimizersConfigDiff(indexing_threshold=kilobytes),
         )
         self._client.create_payload_index(self.name, "scope", models.PayloadSchemaType.KEYWORD, wait=True)
+
+
+def _client(url: str) -> QdrantClient:
+    """Return a client that says in a line whatever goes wrong, now and later."""
+    address = checked_address(
+        "memory.url", url, example="http://localhost:6333", key="a server that needs a key cannot be used"
+    )
+    # asked to compare versions, it would warn, and go on
+    client = QdrantClient(url=address, timeout=_SILENCE_SECONDS, check_compatibility=False)
+    client.http.client.add_middleware(_in_a_line(address))
+    try:
+        served, ours = client.info().version, version("qdrant-client")
+    except (ResponseHandlingException, json.JSONDecodeError) as error:  # of an answer that it cannot read
+        raise BadInput(f"{address} answers, but not as a Qdrant server does: set memory.url to one") from error
+    if not is_compatible(ours, served):
+        raise BadInput(
+            f"the Qdrant server at {address} is version {served}, and the client {ours} speaks with its own minor "
+            "version and the next to it: set memory.url to such a server"
+        )
+    return client
+
+
+def _in_a_line(address: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    """Return what stands between the client and its server."""
+
+    def asked(request: Any, send: Callable[[Any], Any]) -> Any:
+        try:
+            response = send(request)
+        except ResponseHandlingException as error:
+            raise Unavailable(
+                f"no Qdrant server answers at {address} within {_SILENCE_SECONDS} s ({error.source}): set memory.url "
+                "to one that runs"
+            ) from error
+        if response.is_success:
+            return response
+        said = " ".join(response.text.split())[:_SHOWN]
+        raise BadInput(
+            f"the Qdrant server at {address} refuses what it is asked ({response.status_code}: {said}): set memory.url "
+            "to another"
+        )
+
+    return asked
 
 
 def _index_scopes(shard: edge.EdgeShard) -> None:
