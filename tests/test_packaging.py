@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("memory_bench", "adapters", "tasks")
-DATA = (".yaml", ".safetensors", ".json", ".jsonl", ".jinja", ".txt")
+DATA = (".yaml", ".safetensors", ".json", ".jsonl", ".jinja", ".css", ".js", ".txt")
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = frozenset(PYPROJECT["project"]["optional-dependencies"])
 

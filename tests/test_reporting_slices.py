@@ -102,9 +102,15 @@ def test_a_measured_experiment_is_sliced_by_what_its_task_tags_also_from_what_wa
     assert capsys.readouterr().out == page
 
 
-@pytest.mark.parametrize("typed", [["--by=a", "--by=b"], ["--publish", "--by=b"]])
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (["--by=a", "--by=b"], "--by=b: --by stands there twice; leave one out"),
+        (["--publish", "--by=b"], "--by=b: a report by a tag is printed; leave the other flag out"),
+    ],
+)
 def test_one_tag_at_a_time_is_printed_and_nothing_is_published(
-    typed: list[str], capsys: pytest.CaptureFixture[str]
+    typed: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", "+experiment=needle", *typed]) == 2
-    assert capsys.readouterr().err.startswith("--by=b: a report by a tag is printed, by one at a time")
+    assert capsys.readouterr().err.startswith(line)

@@ -22,6 +22,7 @@ from memory_bench.errors import BadInput
 from memory_bench.metrics import EVIDENCE_METRICS
 
 WRITTEN = ("write", "settle")  # what it takes until an episode can be asked
+CLOCKS = ("seconds", "gpu_seconds")
 NOT_PUBLISHED = ("run", "passages")  # a folder of this machine; texts of the hay, many times over
 
 
@@ -32,9 +33,10 @@ PUBLISHED = ("text", "config", "provenance", "reason", "returned", "versions")  
 class Measured:
     """One cell: what its memory or control is, its resolved options, its questions, or why there are none.
 
-    `questions` has one row a question, as `records.load` gives it, and three columns more: `offered`, how many passages
-    the memory returned; and of the question's episode `episode.write_seconds` (write and settle, embedding apart),
-    `episode.embed_seconds` (meanwhile), `episode.size_bytes` (the most that was held).
+    `questions` has one row a question, as `records.load` gives it, and more columns: `offered`, how many passages the
+    memory returned; and of the question's episode `episode.write_seconds` (write and settle, embedding apart),
+    `episode.embed_seconds` (meanwhile), both on the device too (`episode.write_gpu_seconds`), and `episode.size_bytes`
+    (the most that was held).
 
     `returned` is a hash of all passages that it returned to all questions, in order: equal where these are equal, and
     None where there were none. `versions` are those of the distributions that its parts ask for.
@@ -47,6 +49,11 @@ class Measured:
     reason: str | None = None
     returned: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """What tells it from all other cells: a hash of its options, the same wherever it is measured."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def name(self) -> str:
@@ -128,12 +135,15 @@ def _questions(run: records.Run) -> pd.DataFrame:
     questions = records.load(run.folder)
     operations = records.load_operations(run.folder)
     written = operations[operations["operation"].isin(WRITTEN)]
-    own_seconds = [row[f"costs.{row['operation']}_seconds"] for row in written.to_dict("records")]
-    episodes = written.assign(own_seconds=own_seconds).groupby("episode")
+    rows = written.to_dict("records")
+    own = {f"own_{clock}": [row[f"costs.{row['operation']}_{clock}"] for row in rows] for clock in CLOCKS}
+    episodes = written.join(pd.DataFrame(own, index=written.index, dtype=float)).groupby("episode")
     # an episode in which nothing was written (a control) is not among them, and its figures stay null
     sums = {
         "episode.write_seconds": episodes["own_seconds"].sum(),
         "episode.embed_seconds": episodes["costs.embed_seconds"].sum(min_count=1),
+        "episode.write_gpu_seconds": episodes["own_gpu_seconds"].sum(min_count=1),
+        "episode.embed_gpu_seconds": episodes["costs.embed_gpu_seconds"].sum(min_count=1),
         "episode.size_bytes": episodes["costs.size_bytes"].max(),
     }
     questions["offered"] = questions["passages"].map(len)

@@ -6,11 +6,16 @@ python -m memory_bench report +experiment=NAME --publish          and keep repor
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
 python -m memory_bench report +experiment=NAME --by=TAG           print them by a tag of the questions: depth, kind, ...
                      both flags: keep report and figures anew, from the kept records (after a change of their layout)
+python -m memory_bench report +experiment=NAME --format html --out FILE.html
+                                                                  write them as one page that needs nothing else, with
+                                                                  every question; the experiment is FILE where none is
+                                                                  named, and FILE reports/NAME.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +28,20 @@ if TYPE_CHECKING:
 PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
 FLAGS = {"--publish", "--from-published"}
-BY = "--by="
+VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html"}
+HTML = "html"
 DONE = 0
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed: the flags, the tag to slice by, the page to write, the experiment, and its overrides."""
+
+    flags: frozenset[str]
+    tag: str | None
+    page: Path | None
+    experiment: str
+    overrides: tuple[str, ...]
 
 
 def main(argv: list[str]) -> int:
@@ -32,7 +49,8 @@ def main(argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(__doc__)
         return DONE
-    flags, tag, experiment, overrides = _parse(argv)
+    typed = _parse(argv)
+    flags, experiment, overrides = typed.flags, typed.experiment, typed.overrides
     from memory_bench.reporting import (
         cells,
         markdown,
@@ -43,11 +61,14 @@ def main(argv: list[str]) -> int:
 
     again = "--from-published" in flags
     found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
-    if tag is not None:
-        print(slices.render(found, tag), end="")
+    if typed.tag is not None:
+        print(slices.render(found, typed.tag), end="")
         return DONE
     # where the results of this machine lie is no business of a page that others read
-    told = [one for one in overrides if "--publish" not in flags or not one.startswith("results=")]
+    read = "--publish" in flags or typed.page is not None
+    told = [one for one in overrides if not (read and one.startswith("results="))]
+    if typed.page is not None:
+        return _write(typed.page, found, experiment=experiment, overrides=told)
     report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
         _check_attention(found)
@@ -95,24 +116,78 @@ def insert(text: str, experiment: str, report: str) -> str:
     return f"{before}{start}{report}{end}{after}" if found and closed else text
 
 
-def _parse(argv: Sequence[str]) -> tuple[set[str], str | None, str, list[str]]:
-    """Return the flags, the tag to slice by, the experiment, and what else was typed."""
-    slicing = [argument for argument in argv if argument.startswith(BY)]
-    flags = {argument for argument in argv if argument.startswith("-")} - set(slicing)
+def _write(file: Path, found: Sequence[Measured], *, experiment: str, overrides: Sequence[str]) -> int:
+    """Write the page of HTML. Raises BadInput where the disk refuses."""
+    from memory_bench.reporting.html import page
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)  # before the work: a page takes seconds
+        text = page.render(found, experiment=experiment, overrides=overrides)
+        file.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")  # half a character of an answer is no error
+    except OSError as error:
+        raise BadInput(f"cannot write {file}: {error.strerror}; type --out FILE.html") from None
+    print(f"{file}: {file.stat().st_size:,} bytes")
+    return DONE
+
+
+def _parse(argv: Sequence[str]) -> Typed:
+    given, rest = _values(argv)
+    flags = frozenset(argument for argument in rest if argument.startswith("-"))
     if unknown := flags - FLAGS:
-        known = ", ".join(sorted([*FLAGS, f"{BY}TAG"]))
+        known = ", ".join(sorted([*FLAGS, *(f"{name}={value}" for name, value in VALUED.items())]))
         raise BadInput(f"{' '.join(sorted(unknown))}: no such flag of report; there are {known}")
-    if len(slicing) > 1 or (slicing and "--publish" in flags):
-        raise BadInput(f"{slicing[-1]}: a report by a tag is printed, by one at a time; leave the other flag out")
-    overrides = [argument for argument in argv if argument not in (*flags, *slicing)]
+    overrides = [argument for argument in rest if argument not in flags]
+    _check_together(given, flags, overrides)
+    named = [argument.partition("=")[2] for argument in overrides if argument.startswith("+experiment=")]
+    if not named and "--out" in given:
+        named = [Path(given["--out"]).stem]
+    if len(named) != 1:
+        raise BadInput(f"report takes one experiment, got {list(argv)}; type: report +experiment=NAME")
+    html = given.get("--format") == HTML
+    return Typed(
+        flags,
+        given.get("--by"),
+        Path(given.get("--out", REPORTS / f"{named[0]}.html")) if html else None,
+        named[0],
+        tuple(one for one in overrides if not one.startswith("+experiment=")),
+    )
+
+
+def _values(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the flags that have a value (`--out=FILE` or `--out FILE`), and all other arguments."""
+    given: dict[str, str] = {}
+    rest: list[str] = []
+    arguments = iter(argv)
+    for argument in arguments:
+        name, joined, value = argument.partition("=")
+        if name not in VALUED:
+            rest.append(argument)
+            continue
+        value = value if joined else next(arguments, "")
+        if not value or value.startswith("-"):
+            raise BadInput(f"{name} has no value; type {name} {VALUED[name]}")
+        if name in given:
+            raise BadInput(f"{name}={value}: {name} stands there twice; leave one out")
+        given[name] = value
+    return given, rest
+
+
+def _check_together(given: Mapping[str, str], flags: Collection[str], overrides: Sequence[str]) -> None:
+    """Raise BadInput for what cannot be asked of one report."""
+    made = given.get("--format")
+    if made not in (None, HTML):
+        raise BadInput(f"--format {made}: no such format of report; there is {HTML}, and Markdown without the flag")
+    if "--out" in given and made is None:
+        raise BadInput(f"--out {given['--out']}: only a page of HTML goes to a file; add --format html")
+    if "--out" in given and not given["--out"].endswith(".html"):
+        raise BadInput(f"--out {given['--out']}: expected a file that ends in .html")
+    if "--by" in given and ("--publish" in flags or made):
+        raise BadInput(f"--by={given['--by']}: a report by a tag is printed; leave the other flag out")
+    if made and "--publish" in flags:
+        raise BadInput("--publish keeps a report in Markdown; leave it out, and keep the page that --out names")
     changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
     if changed and flags:
         raise BadInput(f"{changed[0]}: what is published is an experiment as it stands; leave it out, or write its own")
-    named = [argument for argument in overrides if argument.startswith("+experiment=")]
-    if len(named) != 1:
-        raise BadInput(f"report takes one experiment, got {argv}; type: report +experiment=NAME")
-    tag = slicing[0].removeprefix(BY) if slicing else None
-    return flags, tag, named[0].partition("=")[2], [override for override in overrides if override not in named]
 
 
 def _show_in(page: Path, experiment: str, report: str) -> None:

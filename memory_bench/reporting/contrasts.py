@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import KIND, SCORE, Figure, Null, findable, of_kinds, unanswered
-from memory_bench.statistics import macro_difference, mcnemar, paired_difference, smallest_detectable_difference
+from memory_bench.reporting.figures import EVIDENCE, KIND, SCORE, Figure, Null, findable, lacking, of_kinds, unanswered
+from memory_bench.statistics import (
+    Difference,
+    macro_difference,
+    mcnemar,
+    paired_difference,
+    smallest_detectable_difference,
+)
 
 FIGURES = ("against", "p", "detectable")
 
@@ -40,6 +46,21 @@ def headline(cell: Measured, best: Measured | None, kinds: Collection[str], *, c
     return macro_difference(own, other, list(ours[KIND]), list(ours["episode"]), confidence=confidence)
 
 
+def evidence(cell: Measured, best: Measured, *, confidence: float) -> Difference | Null:
+    """Return how much more of the evidence stood in the prompt than with the best, on the same questions."""
+    ours, theirs = (findable(source.questions) for source in (cell, best))
+    if (reason := lacking(ours, EVIDENCE)) is not None:
+        return reason
+    own, other = (frame[EVIDENCE].astype(float).tolist() for frame in (ours, theirs))
+    return paired_difference(own, other, ours["episode"].tolist(), confidence=confidence)
+
+
+def best_evidence(measured: Sequence[Measured]) -> Measured | None:
+    """Return the memory with the most evidence in the prompt, among those that bring passages within the budget."""
+    judged = [cell for cell in measured if _brings(cell) and lacking(findable(cell.questions), EVIDENCE) is None]
+    return max(judged, key=lambda cell: findable(cell.questions)[EVIDENCE].mean(), default=None)
+
+
 def _not_compared(cell: Measured, best: Measured | None) -> Null | None:
     if cell.choice("control") != "none":
         return Null("a control is an end of the scale")
@@ -64,15 +85,13 @@ def best_headline(measured: Sequence[Measured], kinds: Collection[str]) -> Measu
 
 
 def _eligible(measured: Sequence[Measured]) -> list[Measured]:
-    return [
-        cell
-        for cell in measured
-        if cell.reason is None
-        and cell.choice("control") == "none"
-        and cell.config["budget_tokens"] is not None
-        and cell.questions["offered"].any()
-        and unanswered(findable(cell.questions)) is None
-    ]
+    return [cell for cell in measured if _brings(cell) and unanswered(findable(cell.questions)) is None]
+
+
+def _brings(cell: Measured) -> bool:
+    """Whether it is a memory that brought passages within the budget."""
+    memory = cell.reason is None and cell.choice("control") == "none"
+    return memory and cell.config["budget_tokens"] is not None and bool(cell.questions["offered"].any())
 
 
 def rivals(cells: Sequence[Measured], first_of: Mapping[str, str]) -> list[Measured]:

@@ -21,7 +21,7 @@ IN_ALL = {  # of an episode: what a conversation that is carried along costs
     "repeated_tokens": "costs.repeated_tokens",
     "cached_tokens": "costs.cached_tokens",
 }
-FIGURES = (*SOURCES, *IN_ALL, "question_seconds")
+FIGURES = (*SOURCES, *IN_ALL, "question_seconds", "question_gpu_seconds")
 NOT_MEASURED = {
     "episode.write_seconds": "nothing is written",
     "episode.size_bytes": "nothing is written",
@@ -36,7 +36,7 @@ def figures(cell: Measured) -> dict[str, Figure]:
     episodes = cell.questions.drop_duplicates("episode")
     embeds = cell.config["choices"]["embedder"] is not None
     missing = NOT_MEASURED if embeds else NOT_MEASURED | NOT_EMBEDDED
-    found = {
+    found: dict[str, Figure] = {
         name: median(episodes if column.startswith("episode.") else cell.questions, column, missing)
         for name, column in SOURCES.items()
     }
@@ -45,14 +45,22 @@ def figures(cell: Measured) -> dict[str, Figure]:
             cell.questions.groupby("episode")[[column]].sum(min_count=1) if column in cell.questions else episodes[[]]
         )
         found[name] = median(sums, column, NOT_IN_ALL)
-    return {**found, "question_seconds": _altogether(cell.questions, embeds=embeds)}
+    found["question_seconds"] = _altogether(cell.questions, "seconds", embeds=embeds)
+    found["question_gpu_seconds"] = _on_device(cell, embeds=embeds)
+    return found
 
 
-def _altogether(questions: pd.DataFrame, *, embeds: bool) -> float | Null:
+def _on_device(cell: Measured, *, embeds: bool) -> float | Null:
+    """Return the median of the seconds of a question on the reader's device, or why there are none."""
+    source = cell.provenance.get("sources", {}).get("gpu_seconds", {})
+    return Null(source["why"]) if "why" in source else _altogether(cell.questions, "gpu_seconds", embeds=embeds)
+
+
+def _altogether(questions: pd.DataFrame, clock: str, *, embeds: bool) -> float | Null:
     """Return the median of all seconds of a question: its own, and its share of what writing its episode took."""
-    own = ["costs.read_seconds", "costs.generate_seconds", *(["costs.embed_seconds"] if embeds else [])]
-    shared = ["episode.write_seconds", *(["episode.embed_seconds"] if embeds else [])]
-    written = {"costs.read_seconds", "episode.write_seconds"}  # null in a control, which does neither
+    own = [f"costs.{phase}_{clock}" for phase in ("read", "generate", *(["embed"] if embeds else []))]
+    shared = [f"episode.{phase}_{clock}" for phase in ("write", *(["embed"] if embeds else []))]
+    written = {own[0], shared[0]}  # null in a control, which does neither
     if lost := [column for column in (*own, *shared) if column not in written and not _is_measured(questions, column)]:
         return Null(f"not measured: {lost[0]}")
     share = 1 / questions.groupby("episode")["question"].transform("count")

@@ -59,14 +59,14 @@ def of_kinds(questions: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
 
 def macro(questions: pd.DataFrame, column: str) -> Interval | Null:
     """Return the mean of a score over the kinds of these questions; null where one of them lacks it."""
-    if (reason := _lacking(questions, column)) is not None:
+    if (reason := lacking(questions, column)) is not None:
         return reason
     return macro_mean(questions[column].astype(float).tolist(), list(questions[KIND]), list(questions["episode"]))
 
 
 def interval(questions: pd.DataFrame, column: str) -> Interval | Null:
     """Return the mean of a score over these questions; null where one of them lacks it."""
-    if (reason := _lacking(questions, column)) is not None:
+    if (reason := lacking(questions, column)) is not None:
         return reason
     return _interval(tuple(questions[column].astype(float)), tuple(questions["episode"]))
 
@@ -78,10 +78,10 @@ def _interval(values: tuple[float, ...], episodes: tuple[str, ...]) -> Interval:
 
 def unanswered(questions: pd.DataFrame) -> Null | None:
     """Return why these questions have no score, where one of them has no answer or there are none."""
-    return _lacking(questions, "answer")
+    return lacking(questions, "answer")
 
 
-def _lacking(questions: pd.DataFrame, column: str) -> Null | None:
+def lacking(questions: pd.DataFrame, column: str) -> Null | None:
     """Return why a column has no mean: there are no questions, or some have nothing there.
 
     What a memory brought is judged without an answer too, unless the prompt did not fit.

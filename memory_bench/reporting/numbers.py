@@ -19,16 +19,25 @@ class Notes:
         self.reasons: dict[str, int] = {}
 
     def show(self, figure: Figure, *, unit: str = "") -> str:
-        match figure:
-            case Null(reason):
-                return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
-            case Interval():
-                return f"{figure.mean:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
-            case Difference(interval):
-                tie = ", tie" if figure.tie else ""
-                return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]{tie}"
-            case _:
-                return _number(figure, unit)
+        if isinstance(figure, Null):
+            return f"null <sup>{self.number(figure.reason)}</sup>"
+        return plain(figure, unit=unit)
+
+    def number(self, reason: str) -> int:
+        """Return the number of a reason: the next one where it was not given before."""
+        return self.reasons.setdefault(reason, len(self.reasons) + 1)
+
+
+def plain(figure: Interval | Difference | float, *, unit: str = "") -> str:
+    """Return a figure that is there, as text: a mean with its interval, a difference, or a number in its unit."""
+    match figure:
+        case Interval():
+            return f"{figure.mean:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+        case Difference(interval):
+            tie = ", tie" if figure.tie else ""
+            return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]{tie}"
+        case _:
+            return _number(figure, unit)
 
 
 def _number(value: float, unit: str) -> str:

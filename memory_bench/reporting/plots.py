@@ -17,6 +17,7 @@ from memory_bench.reporting.table import Row, Table
 from memory_bench.statistics import Interval
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
@@ -56,7 +57,7 @@ def drawn(tables: Sequence[Table]) -> Mapping[str, str]:
     texts = {
         name: f"Exact match against {axis.label}; the controls are lines across, and equal costs stand side by side"
         for name, axis in AXES.items()
-        if any(_points(table, axis) for table in tables)
+        if any(points(table, axis) for table in tables)
     }
     if any(_bringing(table) for table in tables):
         texts[EVIDENCE] = (
@@ -95,7 +96,8 @@ def _made(name: str, tables: Sequence[Table]) -> Figure:
     return _curves(tables) if name == EVIDENCE else _scatter(tables, AXES[name])
 
 
-def _points(table: Table, axis: Axis) -> list[tuple[Row, float, Interval]]:
+def points(table: Table, axis: Axis) -> list[tuple[Row, float, Interval]]:
+    """Return every memory that has both a cost and a score, with them."""
     rows = [row for row in (table.rows if axis.twins else table.answers) if not row.control]
     figures = [(row, row.figures[axis.figure], row.figures["score"]) for row in rows]
     return [(row, x, score) for row, x, score in figures if isinstance(x, float) and isinstance(score, Interval)]
@@ -106,25 +108,35 @@ def _scatter(tables: Sequence[Table], axis: Axis) -> Figure:
     named = [
         (title, table)
         for title, table in zip(titles(table.config for table in tables), tables, strict=True)
-        if _points(table, axis)
+        if points(table, axis)
     ]
     figure, panels = _panels([title for title, _ in named])
-    rows = {row.name: row for _, table in named for row, _, _ in _points(table, axis)}
+    rows = {row.name: row for _, table in named for row, _, _ in points(table, axis)}
     looks = dict(zip(rows, _looks(), strict=False))
     for panel, (_, table) in zip(panels, named, strict=True):
-        panel.set_xscale("symlog", linthresh=axis.linear_below)
-        panel.set_xlabel(axis.label)
-        points = _points(table, axis)
-        panel.update_datalim([(x, score.mean) for _, x, score in points])  # what is moved does not count by itself
-        panel.autoscale_view(scaley=False)
-        for (row, x, score), place in zip(points, _places([x for _, x, _ in points]), strict=True):
-            spread = [[score.mean - score.low], [score.high - score.mean]]
-            beside = panel.transData + _moved(figure, place * APART_POINTS)
-            panel.errorbar(x, score.mean, spread, elinewidth=0.8, capsize=2, transform=beside, **looks[row.name])
-        _lines(panel, table)
+        plot(figure, panel, table, axis, looks)
     panels[0].set_ylabel("exact match, with 95 % intervals")
     _legend(figure, panels[0], {_label(row, twins=not axis.twins): looks[name] for name, row in rows.items()})
     return figure
+
+
+def plot(
+    figure: Figure, panel: Axes, table: Table, axis: Axis, looks: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Artist]:
+    """Draw a point a memory with its interval, and the controls as lines across; return cell -> its point."""
+    panel.set_xscale("symlog", linthresh=axis.linear_below)
+    panel.set_xlabel(axis.label)
+    found = points(table, axis)
+    panel.update_datalim([(x, score.mean) for _, x, score in found])  # what is moved does not count by itself
+    panel.autoscale_view(scaley=False)
+    drawn_points: dict[str, Artist] = {}
+    for (row, x, score), place in zip(found, _places([x for _, x, _ in found]), strict=True):
+        spread = [[score.mean - score.low], [score.high - score.mean]]
+        beside = panel.transData + _moved(figure, place * APART_POINTS)
+        bar = panel.errorbar(x, score.mean, spread, elinewidth=0.8, capsize=2, transform=beside, **looks[row.name])
+        drawn_points[row.cell] = bar.lines[0]
+    _lines(panel, table)
+    return drawn_points
 
 
 def _curves(tables: Sequence[Table]) -> Figure:

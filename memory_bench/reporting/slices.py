@@ -71,14 +71,23 @@ def _grids(group: Sequence[Measured], tag: str, twins: Mapping[str, str], notes:
 
 
 def _grid(rows: Sequence[tuple[Row, Measured]], name: str, tag: str, pick: Pick, notes: Notes) -> str:
+    counts, figures = sliced(rows, name, tag, pick)
+    shown = [[named(head), *map(notes.show, own)] for head, own in figures]
+    return grid(["memory", *(f"{value} ({count})" for value, count in counts.items())], shown)
+
+
+def sliced(
+    rows: Sequence[tuple[Row, Measured]], name: str, tag: str, pick: Pick
+) -> tuple[dict[str, int], list[tuple[Row, list[Figure]]]]:
+    """Return value of the tag -> how many of the picked questions have it, and of each row a score at each value."""
     counts = _tagged(pick(rows[0][1].questions), tag).value_counts()
     values = sorted(counts.index, key=_place)
-    shown = []
+    found = []
     for head, cell in rows:
         asked = pick(cell.questions)
         own = _tagged(asked, tag)
-        shown.append([named(head), *(notes.show(_figure(asked[own == value], name)) for value in values)])
-    return grid(["memory", *(f"{value} ({counts[value]})" for value in values)], shown)
+        found.append((head, [_figure(asked[own == value], name) for value in values]))
+    return {value: int(counts[value]) for value in values}, found
 
 
 def _figure(asked: pd.DataFrame, name: str) -> Figure:

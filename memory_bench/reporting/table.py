@@ -26,16 +26,17 @@ MOVES = ("memory", "embedder", "control", "budget_tokens")  # what may differ be
 class Row:
     """One cell's figures, by the names that the templates use. `control` rows stand apart.
 
-    `kinds` are score and evidence of each kind of question, `headline` both as the mean over the hard kinds, and
-    `headline_against` how far its score is from the best. `apart` are the scores of what stands apart from it, and
-    `nothing` those of each kind that has nothing to find. `depths` are the mean score of each depth at which evidence
-    stood (where the task tags it, and all were answered). Where nobody answers there is room for `ranked`: measure ->
-    kind -> how early evidence was ranked, "" for the mean over the hard kinds. `brings` says whether it ever returned
-    a passage, and `reason` why it was not measured. `twins` (name -> text) returned the same passages to every question
-    of the report and were answered the same: answers and evidence cannot tell them from this row. A twin's own row says
-    whose it is in `twin_of`, and has costs of its own.
+    `cell` is the id of its cell. `kinds` are score and evidence of each kind of question, `headline` both as the mean
+    over the hard kinds, and `headline_against` how far its score is from the best. `apart` are the scores of what
+    stands apart from it, and `nothing` those of each kind that has nothing to find. `depths` are the mean score of each
+    depth at which evidence stood (where the task tags it, and all were answered). Where nobody answers there is room
+    for `ranked`: measure -> kind -> how early evidence was ranked, "" for the mean over the hard kinds. `brings` says
+    whether it ever returned a passage, and `reason` why it was not measured. `twins` (name -> text) returned the same
+    passages to every question of the report and were answered the same: answers and evidence cannot tell them from this
+    row. A twin's own row says whose it is in `twin_of`, and has costs of its own.
     """
 
+    cell: str
     name: str
     text: str
     control: bool
@@ -123,6 +124,7 @@ def heads(cells: Sequence[Measured], twins: Mapping[str, str]) -> list[Row]:
     """Return the rows of a group without their figures: what they are called, and whose twins they are."""
     return [
         Row(
+            cell=cell.id,
             name=cell.name,
             text=cell.text,
             control=cell.choice("control") != "none",

@@ -1,0 +1,99 @@
+"""`report --format html`: from the cells of an experiment to a file, and every misspelt line is told in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from memory_bench.__main__ import main
+from tests import stubs
+from tests.pages import Taken
+
+EXPERIMENT = {
+    "defaults": [{"/task": "stub"}, {"override /reader": "stub"}],
+    "task": {"episodes": 3},
+    "cells": [{"memory": ["stub", "none"]}, {"memory": ["none"], "control": ["closed_book", "oracle"]}],
+}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to measure in, and an experiment named `page` of four cells."""
+    stubs.register()
+    ConfigStore.instance().store(group="experiment", name="page", package="_global_", node=EXPERIMENT)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    del ConfigStore.instance().repo["experiment"]["page.yaml"]
+
+
+def test_an_experiment_becomes_a_page_with_its_prompts_and_the_published_one_without(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", "+experiment=page"]) == 0
+    capsys.readouterr()
+    assert main(["report", "+experiment=page", "--format", "html", "--out", "new/one.html", "results=results"]) == 0
+    file = experiment / "new/one.html"
+    assert capsys.readouterr().out == f"new/one.html: {file.stat().st_size:,} bytes\n"
+    page = Taken(file.read_text(encoding="utf-8"))
+    told = page.data
+    assert (told["asked"], told["left"], len(told["questions"])) == (9, 0, 9)
+    passages = {told["texts"][place] for question in told["questions"] for place in question["a"][0][6]}
+    assert len(passages) == 6
+    assert all(text.startswith("The code of gate ") for text in passages)
+    assert any("report +experiment=page --format html --out page.html" in block.text for block in page.named("pre"))
+    assert "results=results" not in file.read_text(encoding="utf-8")
+    assert main(["report", "+experiment=page", "--publish"]) == 0
+    # the experiment is named after the file, and the file is that of the experiment
+    assert main(["report", "--format=html", "--out=reports/page.html", "--from-published"]) == 0
+    again = Taken((experiment / "reports/page.html").read_text(encoding="utf-8"))
+    assert not any(table["passages"] for table in again.data["tables"])
+    assert [row.text for row in again.named("td", class_="figure")] == [
+        row.text for row in page.named("td", class_="figure")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--format", "pdf"], "--format pdf: no such format of report; there is html, and Markdown without the flag"),
+        (["--format"], "--format has no value; type --format html"),
+        (["--format", "html", "--out"], "--out has no value; type --out FILE.html"),
+        (["--format", "html", "--out", "--publish"], "--out has no value; type --out FILE.html"),
+        (["--out", "x.html"], "--out x.html: only a page of HTML goes to a file; add --format html"),
+        (["--format", "html", "--out", "x.pdf"], "--out x.pdf: expected a file that ends in .html"),
+        (["--format", "html", "--by=kind"], "--by=kind: a report by a tag is printed; leave the other flag out"),
+        (["--format", "html", "--publish"], "--publish keeps a report in Markdown; leave it out, and keep the page"),
+        (["--format", "html", "--format", "html"], "--format=html: --format stands there twice; leave one out"),
+        (["--format", "html", "--from-published"], "experiment 'page' was not published: no results/published/"),
+    ],
+)
+def test_a_misspelt_line_is_told_in_one(
+    experiment: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    del experiment
+    assert main(["report", "+experiment=page", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_without_an_experiment_or_a_file_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--format", "html"]) == 2
+    assert capsys.readouterr().err.startswith("report takes one experiment, got ['--format', 'html']; type: report")
+    assert main(["report", "--format", "html", "--out", "nothing_such.html"]) == 2
+    assert capsys.readouterr().err.startswith("there is no experiment 'nothing_such'; choose one of:")
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", "+experiment=page"]) == 0
+    (experiment / "there").write_text("a file")
+    capsys.readouterr()
+    assert main(["report", "+experiment=page", "--format", "html", "--out", "there/x.html"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("cannot write there/x.html: ")
+    assert said.count("\n") == 1
