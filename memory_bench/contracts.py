@@ -40,10 +40,19 @@ class Reader(Protocol):
     """Which wording of a question it wants."""
     window_tokens: int
 
+    def begin(self, *, carry: bool) -> None:
+        """Called before each episode: forget every prompt. With `carry`, and not without, what a prompt begins with
+        and an earlier one of this episode began with need not be read again."""
+        ...
+
     def generate(self, prompts: Sequence[str]) -> list[Completion]: ...
 
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
         """Return the log-probability (nats, summed over tokens) of each continuation."""
+        ...
+
+    def cached_tokens(self) -> int | None:
+        """Return how many tokens of the prompt before had been read already; None of a reader that keeps none."""
         ...
 
     def count_tokens(self, text: str) -> int: ...

@@ -36,7 +36,10 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     ),
     "prompt_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
     "completion_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
-    "cached_tokens": ("counted", "by the reader, null where it has no prefix cache"),
+    "cached_tokens": (
+        "counted",
+        "by the reader: of the prompt, read in an earlier turn that is carried; null where it has no prefix cache",
+    ),
     "first_token_seconds": ("measured", "by the reader, null where it does not say"),
     "context_tokens": ("counted", "the packed passages with separators, in the reader's tokens"),
     "repeated_tokens": (
@@ -210,6 +213,12 @@ class MeteredReader:
         return (region.prompt_tokens, len(region.scored)) if region is not None else (0, 0)
 
     # the rest of the contract, spelt out for the type checker
+
+    def begin(self, *, carry: bool) -> None:
+        self.wrapped.begin(carry=carry)
+
+    def cached_tokens(self) -> int | None:
+        return self.wrapped.cached_tokens()
 
     def count_tokens(self, text: str) -> int:
         return self.wrapped.count_tokens(text)

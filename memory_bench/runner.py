@@ -100,6 +100,7 @@ class Walk:
         # a passage comes back for every question of an episode; kept longer, whole contexts would pile up in RAM
         self.count = lru_cache(maxsize=4096)(self.count_tokens)
         self.carry = Carry(episode, most=self.reader.window_tokens - self.options.answer_tokens, count=self.count)
+        self.reader.begin(carry=episode.carry)
         yield self._operation("reset", episode, self.memory.reset)
         for step in _batched(episode.steps, self.options.write_batch):
             if isinstance(step, Question):
@@ -177,7 +178,8 @@ class Walk:
             scores = self.reader.score(text, continuations)
         # per token: a longer choice is not a less likely one
         best = max(range(len(scores)), key=lambda i: scores[i] / self.count(continuations[i]))
-        return Completion(continuations[best], self.count(text), 0, logprob=scores[best])
+        cached = self.reader.cached_tokens()
+        return Completion(continuations[best], self.count(text), 0, cached, logprob=scores[best])
 
     def _record(
         self,

@@ -103,12 +103,18 @@ class StubReader:
         self.window_tokens = window_tokens
         self._max_new_tokens = max_new_tokens
 
+    def begin(self, *, carry: bool) -> None:
+        pass
+
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         return [Completion(f" {_answer(prompt)}", self.count_tokens(prompt), 1) for prompt in prompts]
 
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
         right = f" {_answer(prompt)}"
         return [-0.1 if text == right else -9.0 * self.count_tokens(text) for text in continuations]
+
+    def cached_tokens(self) -> int | None:
+        return None
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

@@ -15,10 +15,13 @@ CONF = Path(__file__).parent.parent / "conf"
 FILES = sorted(CONF.glob("*/*.yaml"))
 MOST_LINES = 8  # beside comments
 DIALS = "a generator's dials: each has its one home here, and a default in Python would be a second one"
+READER = "what a reader may use of its machine, and the parts that it is made of"
 LONGER = {
     "engines/claims": "a claim a line",
     "experiment/gate": "a matrix of small cells: each line is one sweep",
     "experiment/tasks": "a matrix of every task in all its kinds",
+    "reader/shape": READER,
+    "reader/tiny": READER,
     "task/conventions": DIALS,
     "task/entity": DIALS,
     "task/needle": DIALS,

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor, nn
+from torch.nn.attention.bias import causal_lower_right
 
 NEVER = -1e4
 """A score whose share is 0 in fp32. Not -inf: of nothing but these, the derivative of a logsumexp is no number."""
@@ -60,23 +61,47 @@ class Shape:
 
 @dataclass
 class LayerPast:
-    """What one layer keeps of earlier tokens: the inputs that its convolution still reaches, its keys and values."""
+    """What one layer keeps of earlier tokens: the inputs of its convolution, behind the zeros that stand before a text,
+    and its keys and values."""
 
-    reached_BKD: Tensor
+    inputs_BLD: Tensor
     key_BHTC: Tensor
     value_BHTC: Tensor
+
+    def head(self, length: int) -> LayerPast:
+        zeros = self.inputs_BLD.shape[1] - self.key_BHTC.shape[2]
+        return LayerPast(
+            self.inputs_BLD[:, : zeros + length], self.key_BHTC[:, :, :length], self.value_BHTC[:, :, :length]
+        )
 
 
 @dataclass
 class Past:
     """What a model keeps of the tokens that it has read, so that the next ones cost only themselves.
 
+    `entered` is what the look-up had for each of them: with the tokens, all that the rest follows from.
     `TinyModel.forward` extends it in place; empty to begin with.
     """
 
     tokens_BT: Tensor | None = None
     hidden_BTD: Tensor | None = None
     layers: list[LayerPast] = field(default_factory=list)
+    entered: Mapping[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        return 0 if self.tokens_BT is None else self.tokens_BT.shape[1]
+
+    def head(self, length: int) -> Past:
+        """Return the past of the first `length` tokens, as it was when they had just been read."""
+        if not length or self.tokens_BT is None or self.hidden_BTD is None:
+            return Past()
+        return Past(
+            self.tokens_BT[:, :length],
+            self.hidden_BTD[:, :length],
+            [layer.head(length) for layer in self.layers],
+            {layer: embeddings_BTE[:, :length] for layer, embeddings_BTE in self.entered.items()},
+        )
 
 
 class Attention(nn.Module):
@@ -107,17 +132,14 @@ class Attention(nn.Module):
         # on a CPU the fused kernel takes twice as long in bfloat16 as in fp32 for the short prompts of training
         on_cpu = hidden_BTD.device.type == "cpu"
         dtype = torch.float32 if on_cpu else value_BHTC.dtype
-        seen = None if not before or length == 1 else _up_to(before, length, hidden_BTD.device)
+        # several tokens behind others see all up to themselves: aligned at the lower right, where `is_causal` would be
+        # aligned at the upper left; told by its shape, since a flash kernel of a GPU takes no mask
+        seen = None if not before or length == 1 else causal_lower_right(length, before + length)
         with torch.autocast(hidden_BTD.device.type, enabled=not on_cpu and torch.is_autocast_enabled()):
             mixed_BHTC = self.attend(
                 query_BHTC.to(dtype), key_BHTC.to(dtype), value_BHTC.to(dtype), attn_mask=seen, is_causal=not before
             )
         return self.out(mixed_BHTC.transpose(1, 2).reshape(batch, length, width)), key_BHTC, value_BHTC
-
-
-def _up_to(before: int, length: int, device: torch.device) -> Tensor:
-    """Return for each of `length` new tokens which of all tokens it sees: bool [T, before + T]."""
-    return torch.ones(length, before + length, dtype=torch.bool, device=device).tril(before)
 
 
 class ShortConvolution(nn.Module):
@@ -130,12 +152,13 @@ class ShortConvolution(nn.Module):
         super().__init__()
         self.weight_KD = nn.Parameter(torch.randn(taps, width) / math.sqrt(taps))
 
-    def forward(self, hidden_BTD: Tensor, before_BKD: Tensor | None = None) -> Tensor:
-        """`before_BKD`: the last inputs before these; zeros where the text begins."""
+    def forward(self, hidden_BTD: Tensor, before_BLD: Tensor | None = None) -> Tensor:
+        """`before_BLD`: the inputs before these, as many as it reaches or more; zeros where the text begins."""
         reach = len(self.weight_KD) - 1
-        if before_BKD is None:
-            before_BKD = torch.zeros_like(hidden_BTD[:, :1]).expand(-1, reach, -1)
-        length, all_BTD = hidden_BTD.shape[1], torch.cat([before_BKD, hidden_BTD], dim=1)
+        if before_BLD is None:
+            before_BLD = torch.zeros_like(hidden_BTD[:, :1]).expand(-1, reach, -1)
+        reached_BKD = before_BLD[:, before_BLD.shape[1] - reach :]
+        length, all_BTD = hidden_BTD.shape[1], torch.cat([reached_BKD, hidden_BTD], dim=1)
         mixed_BTD = hidden_BTD * self.weight_KD[0]
         for lag in range(1, len(self.weight_KD)):
             mixed_BTD = mixed_BTD + all_BTD[:, reach - lag : reach - lag + length] * self.weight_KD[lag]
@@ -155,18 +178,16 @@ class Block(nn.Module):
     def forward(self, hidden_BTD: Tensor, past: LayerPast | None = None) -> tuple[Tensor, LayerPast]:
         """Return hidden_BTD, and the past with these tokens in it."""
         normed_BTD = self.attention_norm(hidden_BTD)
-        reached_BKD = None if past is None else past.reached_BKD
-        convolved_BTD = self.convolution(normed_BTD, reached_BKD)
+        before_BLD = None if past is None else past.inputs_BLD
+        convolved_BTD = self.convolution(normed_BTD, before_BLD)
         added_BTD, key_BHTC, value_BHTC = self.attention(convolved_BTD, past)
         hidden_BTD = hidden_BTD + added_BTD
         hidden_BTD = hidden_BTD + self.down(F.relu(self.up(self.mlp_norm(hidden_BTD))).square())
-        return hidden_BTD, LayerPast(self._reached(normed_BTD, reached_BKD), key_BHTC, value_BHTC)
-
-    def _reached(self, normed_BTD: Tensor, before_BKD: Tensor | None) -> Tensor:
-        reach = len(self.convolution.weight_KD) - 1
-        if before_BKD is None:
-            return F.pad(normed_BTD, (0, 0, reach, 0))[:, normed_BTD.shape[1] :]
-        return torch.cat([before_BKD, normed_BTD], dim=1)[:, normed_BTD.shape[1] :]
+        if before_BLD is None:
+            inputs_BLD = F.pad(normed_BTD, (0, 0, len(self.convolution.weight_KD) - 1, 0))
+        else:
+            inputs_BLD = torch.cat([before_BLD, normed_BTD], dim=1)
+        return hidden_BTD, LayerPast(inputs_BLD, key_BHTC, value_BHTC)
 
 
 class Pointer(nn.Module):
@@ -327,7 +348,7 @@ class TinyModel(nn.Module):
             kept.append(layer_past)
         hidden_BTD = self.final_norm(hidden_BTD)
         earlier = [] if past.hidden_BTD is None else [past.hidden_BTD]
-        past.tokens_BT, past.layers = all_BT, kept
+        past.tokens_BT, past.layers, past.entered = all_BT, kept, written
         past.hidden_BTD = torch.cat([*earlier, hidden_BTD], dim=1) if earlier else hidden_BTD
         return hidden_BTD
 

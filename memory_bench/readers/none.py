@@ -25,11 +25,17 @@ class NoReader:
         self.window_tokens = window_tokens
         self._tokenizer = read_tokenizer(BUNDLED_TOKENIZER)
 
+    def begin(self, *, carry: bool) -> None:
+        pass
+
     def generate(self, prompts: Sequence[str]) -> list[Completion]:  # noqa: ARG002
         raise NoAnswer(WHY)
 
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:  # noqa: ARG002
         raise NoAnswer(WHY)
+
+    def cached_tokens(self) -> int | None:
+        return None
 
     def count_tokens(self, text: str) -> int:
         return count_tokens(self._tokenizer, text)

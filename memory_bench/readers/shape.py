@@ -19,6 +19,7 @@ from memory_bench.readers import checkpoint
 from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
 from memory_bench.readers.model import Shape, Slot
+from memory_bench.readers.prefix import PrefixCache
 from memory_bench.readers.random_weights import random_model
 from memory_bench.readers.tiny import TinyReader, _check, choose_device
 from memory_bench.readers.training.tokenizer import PAD
@@ -52,6 +53,7 @@ class ShapeReader(TinyReader):
         window_tokens: int,
         max_new_tokens: int,
         attention: AttentionKernel,
+        prefix_bytes: int,
         engram: Callable[..., Insertion | None],
     ) -> None:
         _check(window_tokens, max_new_tokens, None)
@@ -64,6 +66,7 @@ class ShapeReader(TinyReader):
         self.newline = NO_TOKEN  # random weights would end some answers early, and times could not be compared
         self.pad = self.tokenizer.token_to_id(PAD)
         self.biases = ()
+        self.prefixes = PrefixCache(prefix_bytes)
         vocabulary = self.tokenizer.get_vocab_size()
         self.model = random_model(
             Shape(vocabulary=vocabulary, pointer=False, **_checked(shape)), self.device, self.dtype

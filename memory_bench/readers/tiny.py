@@ -21,6 +21,7 @@ from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
 from memory_bench.readers.local import Bias
 from memory_bench.readers.model import LookUp, Past, Slot
+from memory_bench.readers.prefix import PrefixCache
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
 
@@ -30,7 +31,7 @@ class TinyReader:
 
     `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` makes the Engram slot that
     the checkpoint was trained with (an empty table is the identity). Keys and values of a prompt are kept while it is
-    answered, and not from one prompt to the next.
+    answered; from one prompt to the next, up to `prefix_bytes` of them, only in an episode that carries its turns.
     """
 
     style: Literal["cloze", "chat"] = "cloze"
@@ -45,6 +46,7 @@ class TinyReader:
         threads: int | None = None,
         slot: Callable[..., Slot] | None = None,
         attention: AttentionKernel | None = None,
+        prefix_bytes: int = 0,
     ) -> None:
         _check(window_tokens, max_new_tokens, threads)
         if threads is not None:
@@ -64,6 +66,7 @@ class TinyReader:
             self.model.attend_with(attention.ready(self.device, self.dtype, head_width=head_width))
         self.look_up: LookUp | None = None
         self.biases: tuple[Bias, ...] = ()
+        self.prefixes = PrefixCache(prefix_bytes)
 
     def with_look_up(self, look_up: LookUp) -> Self:
         """Return a reader with the same weights whose slot reads from `look_up`."""
@@ -77,6 +80,9 @@ class TinyReader:
         other.biases = (*self.biases, bias)
         return other
 
+    def begin(self, *, carry: bool) -> None:
+        self.prefixes.begin(carry=carry)
+
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
@@ -84,22 +90,36 @@ class TinyReader:
 
     def _complete(self, prompt: list[int]) -> Completion:
         begun = time.perf_counter()
-        past, unread = Past(), prompt
+        past = self._read(prompt)
         written: list[int] = []
         logprob, first_token_seconds = 0.0, None
         while len(written) < self.max_new_tokens and written[-1:] != [self.newline]:
-            best = self._next(unread, past).max(-1)
+            if written:
+                self.model(self.batch([written[-1:]]), self.look_up, past)
+            best = self._next(past).max(-1)
             first_token_seconds = first_token_seconds or time.perf_counter() - begun
-            unread = [int(best.indices)]
-            written += unread
+            written.append(int(best.indices))
             logprob += best.values.item()
         return Completion(
             text=self.tokenizer.decode([token for token in written if token != self.newline]).strip(),
             prompt_tokens=len(prompt),
             completion_tokens=len(written),
+            cached_tokens=self.cached_tokens(),
             logprob=logprob,
             first_token_seconds=first_token_seconds,
         )
+
+    def cached_tokens(self) -> int | None:
+        return self.prefixes.cached_tokens
+
+    def _read(self, prompt: list[int]) -> Past:
+        """Read a prompt from where it is new on, and count what was not."""
+        tokens_BT = self.batch([prompt])
+        past = self.prefixes.head(tokens_BT, self.look_up)
+        self.prefixes.count(past)
+        self.model(tokens_BT[:, past.length :], self.look_up, past)
+        self.prefixes.keep(past)
+        return past
 
     @torch.inference_mode()
     def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
@@ -107,14 +127,19 @@ class TinyReader:
 
         A continuation begins with its space: token boundaries are those of the prompt and it written as one text.
         """
-        start = len(self.encode(prompt))
-        return [self._score(self.encode(prompt + continuation), start) for continuation in continuations]
+        tokens = self.encode(prompt)
+        if self.prefixes.carries:
+            self._read(tokens)  # once for all continuations
+        return [self._score(self.encode(prompt + continuation), len(tokens)) for continuation in continuations]
 
     def _score(self, tokens: list[int], start: int) -> float:
         """Return the log-probability of the tokens from `start` on."""
         tokens_BT = self.batch([tokens])
         positions_BQ = torch.arange(start - 1, len(tokens) - 1, device=self.device)[None]
-        hidden_BTD = self.model(tokens_BT, self.look_up)
+        past = self.prefixes.head(tokens_BT, self.look_up)
+        self.model(tokens_BT[:, past.length :], self.look_up, past)
+        hidden_BTD = past.hidden_BTD
+        assert hidden_BTD is not None
         log_probs_BQ = self.model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, start:])
         total: float = log_probs_BQ.sum().item()
         if not self.biases:
@@ -145,12 +170,11 @@ class TinyReader:
         length = max(len(row) for row in rows)
         return torch.tensor([[*row, *[self.pad] * (length - len(row))] for row in rows], device=self.device)
 
-    def _next(self, tokens: Sequence[int], past: Past) -> Tensor:
-        """Read the tokens and return the log-probabilities of what follows them: [V]."""
-        self.model(self.batch([tokens]), self.look_up, past)
+    def _next(self, past: Past) -> Tensor:
+        """Return the log-probabilities of what follows the tokens that were read: [V]."""
         assert past.hidden_BTD is not None
         assert past.tokens_BT is not None
-        last_BQ = torch.tensor([[past.tokens_BT.shape[1] - 1]], device=self.device)
+        last_BQ = torch.tensor([[past.length - 1]], device=self.device)
         log_probs_V = self.model.next_log_probs(past.hidden_BTD, past.tokens_BT, last_BQ)[0, 0]
         return self._biased(log_probs_V, past.tokens_BT[0].tolist()) if self.biases else log_probs_V
 
