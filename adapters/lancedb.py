@@ -7,6 +7,7 @@ the rows when it is built, and what it finds depends on how many of them are sea
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 import warnings
@@ -178,7 +179,7 @@ class LanceTable:
         query = self._tuned(query, limit).select([*_FIELDS, "_distance"])
         if scope:
             query = query.where(f"scope = {_quoted(scope)}", prefilter=True)
-        return [_hit(row, 1 - row["_distance"]) for row in query.to_list()]
+        return [Hit(number, event, 1 - distance) for number, event, distance in _rows(query.to_arrow(), "_distance")]
 
     def matching(self, text: str, *, limit: int, scope: str) -> list[Hit]:
         """Return the rows that share most with a text by BM25, best first; fresh ones are among them."""
@@ -186,7 +187,7 @@ class LanceTable:
         query = self.table.search(words, query_type="fts").limit(limit).select([*_FIELDS, "_score"])
         if scope:
             query = query.where(f"scope = {_quoted(scope)}", prefilter=True)
-        return [_hit(row, row["_score"]) for row in query.to_list()]
+        return list(itertools.starmap(Hit, _rows(query.to_arrow(), "_score")))
 
     def indexed_rows(self) -> int:
         """Return how many rows the index knows, by its own statistics; 0 where every search is a scan."""
@@ -303,7 +304,7 @@ class HybridMemory(VectorMemory):
         for ranking in (near, worded):
             for event_id, place in _places(ranking).items():
                 scores[event_id] = scores.get(event_id, 0.0) + 1 / (_FUSION + place)
-        return self._ranked([*near, *worded], scores, query)
+        return self._ranked([*near, *worded], scores)
 
 
 def _places(hits: Sequence[Hit]) -> dict[str, int]:
@@ -312,8 +313,10 @@ def _places(hits: Sequence[Hit]) -> dict[str, int]:
     return {hit.event.id: scores.index(hit.score) + 1 for hit in hits}
 
 
-def _hit(row: Mapping[str, Any], similarity: float) -> Hit:
-    return Hit(row["number"], Event(row["id"], row["text"], row["scope"], row["time"]), similarity)
+def _rows(found: pa.Table, similarity: str) -> Iterator[tuple[int, Event, float]]:
+    """Yield number, event and what says how near it is, by columns: a dict for each row would take longer."""
+    columns = [found[name].to_pylist() for name in [*_FIELDS, similarity]]
+    return ((number, Event(*event), near) for number, *event, near in zip(*columns, strict=True))
 
 
 def _is_whole(file: Path) -> bool:

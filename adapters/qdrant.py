@@ -358,5 +358,5 @@ def _payload(row: Row) -> dict[str, Any]:
 
 
 def _hit(payload: Mapping[str, Any] | None, similarity: float) -> Hit:
-    held = dict(payload or {})
-    return Hit(held.pop("number"), Event(**held), similarity)
+    held = payload or {}
+    return Hit(held["number"], Event(held["id"], held["text"], held["scope"], held["time"]), similarity)

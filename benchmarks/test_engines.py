@@ -1,14 +1,17 @@
 """What a vector memory adds to its engine. Run: pytest benchmarks/test_engines.py
 
 Every memory stands beside the bare engine on the same 1,000 vectors, which a table answers instead of an embedder: the
-difference is what this project adds. Writing is benchmarked from an empty memory.
+difference is what this project adds. The two are asked in turns, and CPU time is counted, of all threads: what else the
+machine does stretches neither. Writing is benchmarked from an empty memory.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from uuid import UUID
 
 import lancedb as lance
@@ -29,6 +32,8 @@ from tests.engines import texts
 
 EVENTS, DIMENSIONS, TOP_K = 1_000, 384, 64
 QUERY = "word1 word2 word3 word4 word5"
+MOST_US, MOST_SHARE = 30, 0.15  # over the engine's own call: what a memory may take
+TURNS, CALLS = 60, 10
 
 
 class Table:
@@ -96,7 +101,7 @@ def test_read(benchmark: BenchmarkFixture, memory: VectorMemory, events: list[Ev
 
 # The bare engines: each loads (id, text, vector) once and is searched for the ids and texts of the nearest.
 
-Search = Callable[[NDArray[np.float32]], Sequence[object]]
+Search = Callable[[NDArray[np.float32]], Sequence[tuple[str, str]]]
 Bare = Callable[[Path, list[Event], NDArray[np.float32]], Search]
 
 
@@ -104,7 +109,13 @@ def bare_lancedb(folder: Path, events: list[Event], vectors_ED: NDArray[np.float
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ED.ravel()), DIMENSIONS)
     ids, held = [event.id for event in events], [event.text for event in events]
     table = lance.connect(folder).create_table("bare", pa.table({"id": ids, "text": held, "vector": vectors}))
-    return lambda vector_D: table.search(vector_D).distance_type("cosine").limit(TOP_K).to_list()  # type: ignore[attr-defined]
+
+    def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
+        query = table.search(vector_D).distance_type("cosine")  # type: ignore[attr-defined]
+        found = query.limit(TOP_K).select(["id", "text", "_distance"]).to_list()
+        return [(row["id"], row["text"]) for row in found]
+
+    return search
 
 
 def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
@@ -116,9 +127,12 @@ def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float3
         for n, event in enumerate(events)
     ]
     shard.update(edge.UpdateOperation.upsert_points(points))
-    return lambda vector_D: shard.search(
-        edge.SearchRequest(edge.Query.Nearest(vector_D.tolist()), TOP_K, with_payload=True)
-    )
+
+    def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
+        found = shard.search(edge.SearchRequest(edge.Query.Nearest(vector_D.tolist()), TOP_K, with_payload=True))
+        return [(held["id"], held["text"]) for held in (point.payload or {} for point in found)]
+
+    return search
 
 
 def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
@@ -129,14 +143,24 @@ def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.
         for n, event in enumerate(events)
     ]
     client.upsert("bare", points)
-    return lambda vector_D: client.query_points("bare", vector_D.tolist(), limit=TOP_K).points
+
+    def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
+        found = client.query_points("bare", vector_D.tolist(), limit=TOP_K).points
+        return [(held["id"], held["text"]) for held in (point.payload or {} for point in found)]
+
+    return search
 
 
 def bare_ruvector(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
     graph = HnswIndex.create(DIMENSIONS, metric="cosine", m=HNSW_LINKS, ef_construction=HNSW_BUILD_CANDIDATES)
     for event, vector_D in zip(events, vectors_ED, strict=True):
         graph.insert(event.id, vector_D, {"text": event.text})
-    return lambda vector_D: graph.search(vector_D, TOP_K, ef_search=HNSW_SEARCH_CANDIDATES)
+
+    def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
+        found = graph.search(vector_D, TOP_K, ef_search=HNSW_SEARCH_CANDIDATES)
+        return [(event_id, held["text"]) for event_id, _, held in found]
+
+    return search
 
 
 BARE: Mapping[str, Bare] = {
@@ -148,7 +172,38 @@ BARE: Mapping[str, Bare] = {
 
 
 @pytest.mark.parametrize("name", BARE)
-def test_read_by_the_engine_alone(benchmark: BenchmarkFixture, name: str, events: list[Event], embedder: Table) -> None:
+def test_read_beside_the_engine_alone(
+    benchmark: BenchmarkFixture, name: str, events: list[Event], embedder: Table
+) -> None:
+    """What a memory adds to its engine's own search, against the most that it may add."""
+    memory = MAKE[name](embedder)
+    memory.write(events)
+    memory.settle()
+    query = Query(QUERY)
+    vector_D = embedder.embed([QUERY])[0]
     with tempfile.TemporaryDirectory() as folder:
         search = BARE[name](Path(folder), events, embedder.embed([event.text for event in events]))
-        assert len(benchmark(search, embedder.embed([QUERY])[0])) == TOP_K
+        assert [pair[0] for pair in search(vector_D)] == [one.event_ids[0] for one in memory.read(query)]
+        spent: dict[str, list[float]] = {"memory": [], "engine": []}
+
+        def turn() -> None:
+            spent["memory"].append(_cpu_us(lambda: memory.read(query)))
+            spent["engine"].append(_cpu_us(lambda: search(vector_D)))
+
+        benchmark.pedantic(turn, rounds=TURNS, warmup_rounds=5)  # type: ignore[no-untyped-call]
+    memory.close()
+    ours, alone = median(spent["memory"]), median(spent["engine"])
+    benchmark.extra_info |= {
+        "memory_us": round(ours, 1),
+        "engine_us": round(alone, 1),
+        "over_us": round(ours - alone, 1),
+        "ratio": round(ours / alone, 3),
+        "within": ours - alone <= MOST_US + MOST_SHARE * alone,
+    }
+
+
+def _cpu_us(call: Callable[[], object]) -> float:
+    start = time.process_time_ns()
+    for _ in range(CALLS):
+        call()
+    return (time.process_time_ns() - start) / CALLS / 1e3

@@ -15,16 +15,15 @@ not the care that somebody took with one of them:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.errors import BadInput
-from memory_bench.events import EventStore, ranked
 from memory_bench.index_folder import refusals_in_a_line
 from memory_bench.types import Event, Passage, Query
 
@@ -49,8 +48,7 @@ class Row:
     vector_D: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A row that was found, with its cosine to the query."""
 
     number: int
@@ -133,7 +131,7 @@ class VectorMemory:
 
     def read(self, query: Query) -> list[Passage]:
         hits = self._nearest(query)
-        return self._ranked(hits, {hit.event.id: hit.score for hit in hits}, query)
+        return self._ranked(hits, {hit.event.id: hit.score for hit in hits})
 
     def size_bytes(self) -> int:
         return self.engine.size_bytes()
@@ -155,13 +153,16 @@ class VectorMemory:
                 return hits
             limit = min(2 * limit, most)
 
-    def _ranked(self, hits: Sequence[Hit], scores: Mapping[str, float], query: Query) -> list[Passage]:
-        """Return passages by the scores of their events' ids."""
-        found = EventStore()
-        found.put(hit.event for hit in sorted(hits, key=lambda hit: hit.number))
-        newest_first = found.newest_first()
-        scores_E = np.array([scores[event.id] for event in newest_first], dtype=np.float64)
-        return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
+    def _ranked(self, hits: Iterable[Hit], scores: Mapping[str, float]) -> list[Passage]:
+        """Return passages by the scores of their events' ids, the newest of equals first, as `memory_bench.events` has
+        it."""
+        found = {event.id: (number, event) for number, event, _ in hits}
+        keyed = [
+            (-scores[event_id], event.time is None, -(event.time or 0.0), -number, event)
+            for event_id, (number, event) in found.items()
+        ]
+        keyed.sort()  # no two numbers are equal: events are not compared
+        return [Passage(event.text, (event.id,), -score) for score, _, _, _, event in keyed[: self._top_k]]
 
 
 def embedded(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
