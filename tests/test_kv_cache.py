@@ -29,6 +29,7 @@ from tests.needles import events, needle, questions
 from tests.readers import copier, filled_table, random_model, random_slot, reader
 from tests.test_carry import RULES, Saying, question, whole
 from tests.test_runner import Given, records, walk
+from tests.test_shape_reader import made
 
 ROUNDING = 1e-4
 """More than another order of sums can move a log-probability by, less than anything else does."""
@@ -219,6 +220,16 @@ def test_choices_are_scored_as_anew_and_their_prompt_is_read_once(slotted: TinyR
         assert sum(lengths) < slotted.count_tokens(FIRST) + 20
         assert slotted.score(SECOND, choices) == pytest.approx(expected[SECOND], abs=ROUNDING)
     assert slotted.cached_tokens() == slotted.count_tokens(HEAD)
+
+
+@pytest.mark.parametrize("arm", ["A", "B"])
+def test_a_network_that_is_only_timed_reads_on_as_well(arm: str) -> None:
+    one = made(f"reader.engram.arm={arm}")
+    text, logprob = anew(one, SECOND)
+    one.begin(carry=True)
+    [_, found] = one.generate([FIRST, SECOND])
+    assert (found.cached_tokens, found.text) == (one.count_tokens(HEAD), text)
+    assert found.logprob == pytest.approx(logprob, abs=ROUNDING)
 
 
 # What was written in between
