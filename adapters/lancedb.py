@@ -1,6 +1,6 @@
 """LanceDB: a table of Lance files, scanned while it is small, with an index when it is not; and its full-text search.
 
-An index is one of `INDEXES`. A graph stands in one partition; an index of partitions has as many as the square root of
+An index is one of `INDEXES`. A graph stands in one partition; the partitions of an index hold about the square root of
 the rows when it is built, and what it finds depends on how many of them are searched.
 """
 
@@ -53,8 +53,9 @@ _GRAPH: dict[str, Any] = {"num_partitions": 1, "m": HNSW_LINKS, "ef_construction
 INDEXES: Mapping[str, Callable[[int], Any]] = {  # by LanceDB's names: rows -> what it is to build
     "IvfHnswFlat": lambda _: HnswFlat("cosine", **_GRAPH),
     "IvfHnswSq": lambda _: HnswSq("cosine", **_GRAPH),
-    "IvfFlat": lambda rows: IvfFlat("cosine", num_partitions=math.isqrt(rows)),
-    "IvfPq": lambda rows: IvfPq("cosine", num_partitions=math.isqrt(rows)),
+    # by their size, and not by their number: optimising would join them to partitions of a size of its own
+    "IvfFlat": lambda rows: IvfFlat("cosine", target_partition_size=math.isqrt(rows)),
+    "IvfPq": lambda rows: IvfPq("cosine", target_partition_size=math.isqrt(rows)),
 }
 
 
@@ -89,8 +90,9 @@ class Layout:
     """What is built over the rows, and how it is searched. Raises BadInput where that cannot be.
 
     `from_rows` None builds no index. `effort` is how many candidates a search in a graph looks at, or how many
-    partitions. `refine_factor` times as many neighbours as are asked for are compared in full; None trusts what a
-    quantised index estimates, which is no cosine. `words` builds a full-text index too.
+    partitions. `refine_factor` times as many neighbours as are asked for are compared in full. None trusts the
+    index: a quantised one estimates what is no cosine, and rows of a scope in partitions that were not searched come
+    with an infinite distance. `words` builds a full-text index too.
     """
 
     index: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -134,6 +136,19 @@ class TestLanceDB:
         memory.write([replace(event, scope=event.id if n < 5 else "") for n, event in enumerate(EVENTS)])
         memory.settle()
         assert [ids(memory.read(replace(QUERIES[0], scope=f"e{n}"))) for n in range(5)] == [[f"e{n}"] for n in range(5)]
+        memory.close()
+
+    @pytest.mark.parametrize("name", ["lancedb_ivf_flat", "lancedb_ivf_pq"])
+    def test_partitions_stay_apart_when_the_index_is_brought_up_to_date(self, name: str) -> None:
+        """LanceDB joins partitions that are told by their number: every search would then look at everything."""
+        memory = build(name, f"layout.from_rows={INDEXED_FROM}")
+        memory.write(EVENTS)
+        for _ in range(2):
+            memory.settle()
+            assert isinstance(memory.engine, LanceTable)
+            query = memory.engine.table.search(engines.embedder().embed(["line"])[0]).nprobes(ROWS)
+            (ranked,) = re.findall(r"partitions_ranked=(\d+)", query.analyze_plan())
+            assert int(ranked) > math.isqrt(ROWS) / 2
         memory.close()
 
     def test_codes_are_learned_from_enough_rows_or_not_at_all(self) -> None:
