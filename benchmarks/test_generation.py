@@ -42,7 +42,7 @@ def written(model: TinyModel, prompt_BT: Tensor, *, keeps: bool) -> list[int]:
         model(unread_BT if keeps else tokens_BT, None, past)
         unread_BT = next_of(model, past).argmax(-1)
         tokens_BT = torch.cat([tokens_BT, unread_BT], dim=1)
-    return tokens_BT[0, -WRITTEN:].tolist()  # type: ignore[no-any-return]
+    return tokens_BT[0, -WRITTEN:].tolist()
 
 
 @torch.inference_mode()
