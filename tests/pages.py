@@ -12,7 +12,7 @@ from memory_bench.reporting.cells import Measured
 from tests.measured import measured
 from tests.test_reporting_comparison import both
 
-STRONG, MIDDLE, WEAK = "1111 1101 " * 5, "1011 0101 " * 5, "0001 1001 " * 5
+STRONG, WEAK = "1111 1101 " * 5, "0001 1001 " * 5
 EMPTY = {"meta", "input", "br", "img", "link", "hr"}  # elements that hold nothing and are not closed
 ASKED: dict[str, Sequence[Any]] = {
     "query": ["What is the code of gate 1?", "And of gate 2?", "Of gate 3?", "Of gate 9?"],
@@ -85,9 +85,7 @@ class Taken(HTMLParser):
 def cells() -> list[Measured]:
     """Return two memories with different scores, and both controls, on two tasks."""
     memories = [measured("strong", STRONG, columns=ASKED), measured("weak", WEAK, columns=ASKED)]
-    return both(
-        *memories, *(measured("none", m, control=c, offered=c == "oracle", columns=ASKED) for m, c in CONTROLLED)
-    )
-
-
-CONTROLLED = (("0001 " * 10, "closed_book"), ("1101 " * 10, "oracle"))
+    closed = measured("none", "0001 " * 10, control="closed_book", offered=0, columns=ASKED)
+    not_asked = {**ASKED, "costs.read_seconds": [None] * 4}
+    oracle = measured("none", "1101 " * 10, control="oracle", columns=not_asked)
+    return both(*memories, closed, oracle)

@@ -14,9 +14,11 @@ from typing import Any
 import pandas as pd
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import EVIDENCE, SCORE
+from memory_bench.reporting.costs import NOT_MEASURED
+from memory_bench.reporting.figures import EVIDENCE, NOT_JUDGED, SCORE
 from memory_bench.reporting.html.shown import Section
 
+NOT_COUNTED = "not measured"
 MOST = 2_000  # questions
 MOST_BYTES = 3_500_000  # of a page of 5 MB: passages can be long
 SECONDS = ("costs.read_seconds", "costs.generate_seconds")
@@ -24,6 +26,8 @@ COLUMNS = {
     *("question", "query", "cloze", "gold", "answer", "unanswered", "passages"),
     *(SCORE, EVIDENCE, "costs.context_tokens", *SECONDS),
 }
+# why a number of an answer is null, by its place there; where there is no answer, it says why itself
+REASONS = {2: NOT_JUDGED, 3: NOT_COUNTED, 4: NOT_MEASURED["costs.read_seconds"], 5: NOT_COUNTED}
 Question = dict[str, Any]
 
 
@@ -64,6 +68,7 @@ def data(sections: Sequence[Section]) -> dict[str, Any]:
         "tables": [_table(section) for section in told],
         "questions": questions,
         "texts": list(texts.places),
+        "reasons": REASONS,
         "asked": asked,
         "left": asked - len(questions),
     }

@@ -10,10 +10,12 @@
   };
 
   // a column of numbers is sorted by size, its nulls last either way; a column of names by name
+  const isNumeric = (table, column) =>
+    [...table.tBodies[0].rows].every((row) => Number.isFinite(Number(row.cells[column].dataset.value)));
   const sort = (table, column, ascending) => {
     const value = (row) => row.cells[column].dataset.value;
+    const numeric = isNumeric(table, column);
     const rows = [...table.tBodies[0].rows];
-    const numeric = rows.every((row) => value(row) === "" || Number.isFinite(Number(value(row))));
     rows.sort((one, other) => {
       const [a, b] = [value(one), value(other)];
       if (a === "" || b === "") return (a === "") - (b === "");
@@ -24,7 +26,8 @@
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-      const ascending = head.getAttribute("aria-sort") === "descending" || (head.ariaSort === "none" && column === 0);
+      const now = head.getAttribute("aria-sort");
+      const ascending = now === "none" ? !isNumeric(table, column) : now === "descending";  // the highest number first
       heads.forEach((one) => one.setAttribute("aria-sort", "none"));
       head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
       sort(table, column, ascending);
@@ -82,11 +85,11 @@
     (!wrongOf.value || (scoreOf(question, wrongOf.value) !== null && scoreOf(question, wrongOf.value) < 1)) &&
     (!textOf.value || said(question).includes(textOf.value.toLowerCase()));
 
-  const number = (value, cell) => {
+  const number = (value, why, cell) => {
     const field = make("td", undefined, "figure");
     const link = make("a", value === null ? "null" : value.toLocaleString("en", { maximumFractionDigits: 3 }));
     link.href = `#cell-${cell.id}`;
-    if (value === null) link.title = "not measured here";
+    if (value === null) link.title = why;
     field.append(link);
     return field;
   };
@@ -96,7 +99,7 @@
     const score = answer[SCORE];
     const kind = score === null ? "" : score === 1 ? "right" : "wrong";
     row.append(make("th", cell.name, cell.control ? "control" : ""), make("td", said ?? `null: ${text(answer[WHY]) ?? "no answer"}`, kind));
-    for (const column of [SCORE, TOKENS, READ, GENERATE]) row.append(number(answer[column], cell));
+    for (const column of [SCORE, TOKENS, READ, GENERATE]) row.append(number(answer[column], text(answer[WHY]) ?? data.reasons[column], cell));
     return row;
   };
   const prompts = (table, question) => table.cells.flatMap((cell, place) => {

@@ -1,6 +1,6 @@
 """The verdict: three sentences made of the comparisons. A tie is called a tie, and what has no interval is not ranked.
 
-Answers: on needle nobody is ahead of all: `stack` (0.42) is highest, and ties with `bm25`, `exact`; ...
+Answers ...: on needle nobody wins: stack (0.42 [0.36, 0.48]) ties with bm25 and exact, and is ahead of random; ...
 """
 
 from __future__ import annotations
