@@ -158,7 +158,7 @@ def bare_ruvector(_: Path, events: list[Event], vectors_ED: NDArray[np.float32])
 
     def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
         found = graph.search(vector_D, TOP_K, ef_search=HNSW_SEARCH_CANDIDATES)
-        return [(event_id, held["text"]) for event_id, _, held in found]
+        return [(event_id, (held or {})["text"]) for event_id, _, held in found]
 
     return search
 

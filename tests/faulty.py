@@ -186,6 +186,21 @@ class KeepsNothing(Right):
 
 
 @breaks("what_is_kept_is_found_after_reopening")
+class IndexesWhatWasForgotten(Right):
+    """Its settle, after reopening, is made from all that was ever told."""
+
+    def settle(self) -> None:
+        if self.path and (ever := self.path.with_suffix(".ever")).exists():
+            self.store.put(Event(**row) for row in json.loads(ever.read_text()))
+
+    def forget(self, event_ids: Sequence[str]) -> None:
+        if self.path:
+            gone = [vars(event) for event in self.store if event.id in event_ids]
+            self.path.with_suffix(".ever").write_text(json.dumps(gone))
+        super().forget(event_ids)
+
+
+@breaks("what_is_kept_is_found_after_reopening")
 @breaks("nothing_acknowledged_is_lost_by_a_kill")
 class BringsGhostsBack(Right):
     """Its file forgets nothing."""
@@ -275,6 +290,36 @@ class KnowsNoBounds(Right):
     def __init__(self, *, path: str | None, top_k: int) -> None:
         super().__init__(path=path, top_k=top_k)
         self.top_k = 1_000_000
+
+
+@breaks("it_returns_top_k_passages_at_most")
+class MakesRoomForTopK(Right):
+    def read(self, query: Query) -> list[Passage]:
+        return super().read(query) + [Passage("", (), None)] * (self.top_k > 10**9)
+
+
+@breaks("what_was_deleted_takes_no_place")
+class KeepsThePlaceOfTheDead(Right):
+    dead = 0
+
+    def forget(self, event_ids: Sequence[str]) -> None:
+        super().forget(event_ids)
+        self.dead += len(event_ids)
+
+    def read(self, query: Query) -> list[Passage]:
+        return super().read(query)[: max(1, self.top_k - self.dead)]
+
+
+@breaks("odd_texts_come_back_as_they_were")
+class KeepsTextsShort(Right):
+    def write(self, events: Sequence[Event]) -> None:
+        super().write([replace(event, text=event.text[:10_000]) for event in events])
+
+
+@breaks("odd_texts_come_back_as_they_were")
+class EndsAtTheFirstNul(Right):
+    def write(self, events: Sequence[Event]) -> None:
+        super().write([replace(event, text=event.text.partition("\0")[0]) for event in events])
 
 
 @breaks("a_top_k_of_nothing_is_refused")

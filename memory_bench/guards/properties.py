@@ -16,6 +16,13 @@ from memory_bench.guards.promise import Broken, NotClaimed, Property, expect, ne
 from memory_bench.guards.subject import CLOZE, CODE, FACT, NEW_CODE, NEW_FACT, OTHERS, QUESTION, Attached, Subject
 from memory_bench.types import Event, Passage, Query
 
+ODD = (
+    '\'; DROP TABLE events; -- "quoted" \\ {braces}',
+    "a NUL \0 and a blank line\n\n and blanks  ",
+    "\u00e9 e\u0301 \u6f22\u5b57 \u05e9\u05dc\u05d5\u05dd \U0001f989",
+    "the herons were counted " * 42_000,
+)
+
 
 def finds_what_was_written(subject: Subject) -> None:
     """What was written is found, and not before"""
@@ -224,12 +231,41 @@ def its_size_grows_with_what_it_holds(subject: Subject) -> None:
 
 
 def it_returns_top_k_passages_at_most(subject: Subject) -> None:
-    """Reads are bounded: top_k passages at most"""
+    """Reads are bounded: top_k passages at most, and where it is huge what is held"""
     _needs_top_k(subject)
-    one = subject.make("memory.top_k=3")
-    one.tell(*(Event(f"{number}", f"The access code of gate 17 is {number}") for number in range(8)))
-    found = len(_passages(one))
-    expect(found == 3, f"8 events fit, top_k is 3, it returned {found}")
+    for top_k, most in ((3, 3), (10**12, 8)):
+        one = subject.make(f"memory.top_k={top_k}")
+        one.tell(*_alike(8))
+        found = len(_passages(one))
+        expect(found == most, f"8 events fit, top_k is {top_k}, it returned {found}")
+
+
+def what_was_deleted_takes_no_place(subject: Subject) -> None:
+    """After most events were forgotten it returns top_k of those that are left"""
+    _needs_top_k(subject)
+    one = subject.make("memory.top_k=5")
+    events = _alike(40)
+    one.tell(*events)
+    _passages(one)
+    one.memory.forget([event.id for event in events[:32]])
+    for when in ("at once", "after a settle"):
+        left = {event_id for passage in one.read() for event_id in passage.event_ids}
+        expect(len(left) == 5, f"32 of 40 events were forgotten, top_k is 5, it returned {sorted(left)} {when}")
+        expect(left <= {event.id for event in events[32:]}, f"it returned {sorted(left)}, of which some were forgotten")
+        one.memory.settle()
+
+
+def odd_texts_come_back_as_they_were(subject: Subject) -> None:
+    """Texts of any script, with quotes, NUL and blank lines, and one of a megabyte come back letter by letter"""
+    needs(subject, "finds")
+    one = subject.make()
+    one.tell(FACT)
+    _passages(one)  # before it is told much: what works inside the model would work through it for hours
+    texts = [f"{FACT.text} {odd}" for odd in ODD]
+    one.tell(*(Event(f'it\'s "{place}"', text) for place, text in enumerate(texts)))
+    found = {passage.text for passage in one.read(replace(QUESTION, budget_tokens=10**7))}
+    missing = [ascii(text[len(FACT.text) : 80]) for text in texts if text not in found]
+    expect(not missing, f"{len(missing)} of {len(texts)} texts do not come back: {', '.join(missing)}")
 
 
 def a_top_k_of_nothing_is_refused(subject: Subject) -> None:
@@ -258,6 +294,10 @@ def what_is_kept_is_found_after_reopening(subject: Subject) -> None:
         _knows_not(again, CODE, "replaced before it was closed")
         ghosts = [passage for passage in again.read() if OTHERS[1].id in passage.event_ids]
         expect(not ghosts, f"forgotten before it was closed, and back: {ghosts}")
+        again.memory.settle()  # which may index anew, from what the files hold
+        _knows(subject, again, NEW_CODE, "after reopening and a settle")
+        back = [passage for passage in again.read() if OTHERS[1].id in passage.event_ids or CODE in passage.text]
+        expect(not back, f"gone before it was closed, and back after a settle: {back}")
         subject.close(again)
 
 
@@ -276,6 +316,7 @@ PROPERTIES: tuple[Property, ...] = (
     passages_are_ranked_and_name_their_events,
     the_evidence_comes_first,
     it_returns_top_k_passages_at_most,
+    what_was_deleted_takes_no_place,
     a_top_k_of_nothing_is_refused,
     a_scope_sees_itself_only,
     ids_decide_nothing,
@@ -284,6 +325,7 @@ PROPERTIES: tuple[Property, ...] = (
     the_same_life_twice_gives_the_same_answers,
     answers_a_query_of_no_words,
     holds_an_event_of_no_words,
+    odd_texts_come_back_as_they_were,
     its_size_grows_with_what_it_holds,
     *DURABLE,
 )
@@ -299,6 +341,10 @@ def _passages(one: Attached, query: Query = QUESTION) -> list[Passage]:
     if not (passages := one.read(query)):
         raise NotClaimed("it returned no passage: it does not work through the context")
     return passages
+
+
+def _alike(count: int) -> list[Event]:
+    return [Event(f"{number}", f"The access code of gate 17 is {number}") for number in range(count)]
 
 
 def _about(event: Event) -> Query:
