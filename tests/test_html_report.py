@@ -140,18 +140,18 @@ def test_text_from_data_stays_text_wherever_it_stands() -> None:
 def test_what_a_comparison_cannot_tell_apart_is_a_tie_and_nobody_wins() -> None:
     near = measured("near", "1111 1101 " * 4 + "1111 1011 ")
     answers, evidence, costs = verdict([measured("a", STRONG), near, measured("b", WEAK)])
-    assert "on t nobody wins: a (0.83 [" in answers
-    assert answers.endswith(") ties with near, and is ahead of b.")
-    assert "on t nobody wins: a (1.00 [" in evidence
-    assert evidence.endswith(") ties with near and b.")
-    assert "of the 2 at the top on t, a and near have the fewest tokens of context (100)" in costs
+    assert "on t nobody wins: “a” (0.83 [" in answers
+    assert answers.endswith(") ties with “near”, and is ahead of “b”.")
+    assert "on t nobody wins: “a” (1.00 [" in evidence
+    assert evidence.endswith(") ties with “near” and “b”.")
+    assert "of the 2 at the top on t, “a” and “near” have the fewest tokens of context (100)" in costs
     assert costs.endswith("seconds are medians of one run without an interval, so nothing is called faster.")
 
 
 def test_a_memory_that_is_ahead_of_all_is_said_to_be_and_one_outside_the_budget_stands_before_it() -> None:
     window = measured("window", "1111 " * 30, budget_tokens=None)
     answers = verdict([measured("a", "1001 " * 30), measured("b", "0001 " * 30), window])[0]
-    assert re.search(r"on t a \(0.33 \[.*\]\) is ahead of b, and behind window\.$", answers)
+    assert re.search(r"on t “a” \(0.33 \[.*\]\) is ahead of “b”, and behind “window”\.$", answers)
 
 
 def test_without_anything_to_compare_nothing_is_claimed() -> None:
@@ -205,7 +205,10 @@ def test_questions_of_a_private_task_are_not_on_the_page() -> None:
 
 def test_what_was_not_measured_is_a_row_with_its_reason_on_hover_and_in_a_note() -> None:
     broken = replace(measured("m", STRONG), questions=pd.DataFrame(), reason="no result: m is not installed")
-    found = taken([measured("a", STRONG), broken])
+    first, last = both(measured("a", STRONG), broken)[::2]  # and of the task u nothing was measured
+    away = replace(last, questions=pd.DataFrame(), provenance={}, reason="not run: type this")
+    found = taken([first, broken, away])
+    assert "a on u: not run: type this" in [item.text for item in found.named("li")]
     (row,) = [row for row in rows(found, "answers", "t") if row.attributes["data-memory"].startswith("m ")]
     links = [element for element in row.inside if element.name == "a"]
     assert {link.attributes["title"] for link in links} == {"no result: m is not installed"}
@@ -253,6 +256,6 @@ def test_tasks_without_answers_are_compared_by_what_was_brought() -> None:
               for name, found in (("a", [1.0, 1.0, 1.0, None]), ("b", [0.0, 1.0, 0.0, None]))]  # fmt: skip
     answers, evidence, _ = verdict(both(*nobody))
     assert answers.endswith(": there is nothing to compare.")
-    assert "on t a (1.00 [" in evidence
-    assert evidence.endswith("is ahead of b.")
+    assert "on t “a” (1.00 [" in evidence
+    assert evidence.endswith("is ahead of “b”.")
     assert {table["judged"] for table in asked(both(*nobody))["tables"]} == {"evidence in the prompt"}

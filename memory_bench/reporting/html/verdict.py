@@ -1,6 +1,6 @@
 """The verdict: three sentences made of the comparisons. A tie is called a tie, and what has no interval is not ranked.
 
-Answers ...: on needle nobody wins: stack (0.42 [0.36, 0.48]) ties with bm25 and exact, and is ahead of random; ...
+Answers ...: on needle nobody wins: “stack” (0.42 [0.36, 0.48]) ties with “bm25”, and is ahead of “none”; ...
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _fewest(alike: Sequence[Row], title: str, figures: Figures) -> Iterator[str 
     for key, what in FEWEST.items():
         if least := _least(alike, key):
             verb = "has" if len(least) == 1 else "have"
-            yield f"{before}{_listed([row.name for row in least])} {verb} {what} ("
+            yield f"{before}{_listed([_called(row) for row in least])} {verb} {what} ("
             yield figures.show(least[0].figures[key], least[0].cell, unit="count")
             yield ")"
             before = " and "
@@ -141,7 +141,11 @@ def _least(rows: Sequence[Row], key: str) -> list[Row]:
 
 def _names(rows: Sequence[Row]) -> str:
     """Return the names of rows, and how many twins each has, which no answer tells from it."""
-    return _listed([f"{row.name} (with its {len(row.twins)} twins)" if row.twins else row.name for row in rows])
+    return _listed([f"{_called(row)} (with its {len(row.twins)} twins)" if row.twins else _called(row) for row in rows])
+
+
+def _called(row: Row) -> str:
+    return f"“{row.name}”"  # one of them is named none
 
 
 def _listed(names: Sequence[str]) -> str:
