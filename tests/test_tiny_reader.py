@@ -113,6 +113,13 @@ def test_the_last_token_that_fits_is_read_and_the_next_is_refused(one: TinyReade
         one.generate([""])
 
 
+def test_behind_the_longest_prompt_a_choice_has_the_room_of_an_answer(one: TinyReader) -> None:
+    longest = " a" * (512 - 12)
+    assert one.score(longest, [" a" * 12])[0] <= 0
+    with pytest.raises(BadInput, match=r"a prompt of 513 tokens .* between 1 and 512 fit: lower budget_tokens"):
+        one.score(longest, [" a" * 13])
+
+
 def test_a_cpu_has_no_device_events(one: TinyReader) -> None:
     assert one.device == torch.device("cpu")
     assert one.mark() is None

@@ -1,4 +1,4 @@
-"""Text alone: split by file, the same windows for every arm, and bits per byte that mean what they say."""
+"""Text alone: split by package, the same windows for every arm, and bits per byte that mean what they say."""
 
 from __future__ import annotations
 
@@ -31,15 +31,19 @@ def document(number: int) -> Document:
 
 DOCUMENTS = [document(number) for number in range(200)]
 TOKENS = Tokenizer.from_file(str(TOKENIZER))
-PROSE = cut(DOCUMENTS, TOKENS, window=16)
+TRAINING, HELD_OUT = DOCUMENTS[20:], DOCUMENTS[:20]
+PROSE = cut(TRAINING, HELD_OUT, TOKENS, window=16)
 
 
-def test_no_file_is_in_both_parts_and_a_byte_has_its_share_of_tokens() -> None:
-    held_out = [one.text for one in DOCUMENTS if one.held_out]
-    assert 0 < len(held_out) < len(DOCUMENTS) / 4
-    ids = [number for one in held_out for number in TOKENS.encode(one).ids]
+def test_the_held_out_part_is_what_was_held_out_and_a_byte_has_its_share_of_tokens() -> None:
+    ids = [number for one in HELD_OUT for number in TOKENS.encode(one.text).ids]
     assert PROSE.held_out_NT.ravel().tolist() == ids[: len(ids) // 17 * 17]
-    assert PROSE.tokens_per_byte == pytest.approx(len(ids) / sum(len(one.encode()) for one in held_out))
+    assert PROSE.tokens_per_byte == pytest.approx(len(ids) / sum(len(one.text.encode()) for one in HELD_OUT))
+
+
+def test_text_that_was_trained_on_word_for_word_is_counted() -> None:
+    assert PROSE.repeated(8) < 0.2
+    assert cut(TRAINING, TRAINING[:3], TOKENS, window=16).repeated(8) == 1.0
 
 
 def test_a_network_that_knows_nothing_needs_the_bits_of_the_whole_vocabulary() -> None:
@@ -62,12 +66,12 @@ def test_the_next_token_is_what_is_learned_and_windows_of_one_seed_are_the_same(
 
 def test_a_run_keeps_the_gates_of_a_text_token_by_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(text, "CORPUS", tmp_path / "corpus.jsonl")
+    for name in ("CORPUS", "HELD_OUT"):
+        monkeypatch.setattr(text, name, tmp_path / f"{name}.jsonl")
     plan = TextPlan(
-        packages=["jinja2"], arms=["rows_64"], steps=1, sweep_steps=1, rates=[0.002], development_seed=0, seeds=[1],
-        window=8, batch=2, every=1, asked=2,
+        packages=["jinja2"], held_out=["rich"], arms=["rows_64"], steps=1, sweep_steps=1, rates=[0.002],
+        development_seed=0, seeds=[1], window=8, batch=2, every=1, asked=2,
     )  # fmt: skip
-    monkeypatch.setattr("memory_bench.readers.training.corpus.HELD_OUT_SHARE", 3)
     row = plan.trained("rows_64", seed=1, rate=0.002, steps=1)
     assert len(row["snippet"]) == 9  # a window and the token after it
     assert np.shape(list(row["gates"].values())) == (2, 9)

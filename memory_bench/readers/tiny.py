@@ -130,7 +130,7 @@ class TinyReader:
         tokens = self.encode(prompt)
         if self.prefixes.carries:
             self._read(tokens)  # once for all continuations
-        return [self._score(self.encode(prompt + continuation), len(tokens)) for continuation in continuations]
+        return [self._score(self.encode(prompt, continuation), len(tokens)) for continuation in continuations]
 
     def _score(self, tokens: list[int], start: int) -> float:
         """Return the log-probability of the tokens from `start` on."""
@@ -155,12 +155,16 @@ class TinyReader:
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text).ids)
 
-    def encode(self, prompt: str) -> list[int]:
-        """Return the prompt's token ids. Raises BadInput if it is empty or exceeds the window."""
-        tokens: list[int] = self.tokenizer.encode(prompt).ids
-        if not 0 < len(tokens) <= self.window_tokens - self.max_new_tokens:
+    def encode(self, prompt: str, continuation: str = "") -> list[int]:
+        """Return the token ids of a prompt, which leaves room for an answer, or of a prompt with one that is given.
+
+        Raises BadInput if it is empty or exceeds the window.
+        """
+        tokens: list[int] = self.tokenizer.encode(prompt + continuation).ids
+        most = self.window_tokens - (0 if continuation else self.max_new_tokens)
+        if not 0 < len(tokens) <= most:
             raise BadInput(
-                f"a prompt of {len(tokens)} tokens was given, between 1 and {self.window_tokens - self.max_new_tokens} "
+                f"a prompt of {len(tokens)} tokens was given, between 1 and {most} "
                 "fit: lower budget_tokens or task.length_tokens"
             )
         return tokens

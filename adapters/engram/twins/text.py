@@ -1,4 +1,4 @@
-"""The lesson of text alone: docstrings of installed packages, and bits per byte of files that were never trained on.
+"""The lesson of text alone: docstrings of installed packages, and bits per byte of a package that was not trained on.
 
 Nothing is asked but the next token. Windows of the training text come in shuffled rounds, the same for every arm.
 
@@ -8,7 +8,7 @@ Shape legend: B batch, T tokens of a window, N windows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from memory_bench.readers.checkpoint import TOKENIZER
 from memory_bench.readers.training.corpus import Document, load_corpus
 
 CORPUS = Path("results/twins/corpus.jsonl")
+HELD_OUT = Path("results/twins/held_out.jsonl")
+RUN = 8
+"""Tokens that are the same in both parts count as repeated text."""
 SNIPPET = 40
 """Tokens of held-out text whose gates are kept."""
 
@@ -39,16 +42,29 @@ class Prose:
     held_out_NT: Tensor
     tokens_per_byte: float
 
+    def repeated(self, asked: int) -> float:
+        """Return the share of the held-out runs of `RUN` tokens, in the first windows, that were trained on."""
+        told = set(_runs(self.training_NT.ravel().tolist()))
+        runs = [run for window_T in self.held_out_NT[:asked].tolist() for run in _runs(window_T)]
+        return sum(run in told for run in runs) / len(runs)
 
-def cut(documents: Sequence[Document], tokenizer: Tokenizer, *, window: int) -> Prose:
-    """Split by file, encode, and cut into windows; what does not fill one is left out."""
+
+def _runs(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return zip(*(ids[start:] for start in range(RUN)), strict=False)
+
+
+def cut(training: Sequence[Document], held_out: Sequence[Document], tokenizer: Tokenizer, *, window: int) -> Prose:
+    """Encode both parts and cut them into windows; what does not fill one is left out.
+
+    They are of different packages: files of one package repeat each other word for word.
+    """
     parts = []
-    for held_out in (False, True):
-        texts = [document.text for document in documents if document.held_out == held_out]
-        ids = [number for encoding in tokenizer.encode_batch(texts) for number in encoding.ids]
+    for documents in (training, held_out):
+        encoded = tokenizer.encode_batch([document.text for document in documents])
+        ids = [number for encoding in encoded for number in encoding.ids]
         whole = len(ids) // (window + 1) * (window + 1)
         parts.append(torch.tensor(ids[:whole]).view(-1, window + 1))
-    size = sum(len(document.text.encode()) for document in documents if document.held_out)
+    size = sum(len(document.text.encode()) for document in held_out)
     return Prose(parts[0], parts[1], len(ids) / size)
 
 
@@ -78,9 +94,12 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class TextPlan(SweptPlan):
-    """As a plan of entity recall, with windows of `window` tokens of the docstrings of `packages` for names."""
+    """As a plan of entity recall, with windows of `window` tokens of the docstrings of `packages` for names.
+
+    Bits per byte are those of the packages that are `held_out`."""
 
     packages: Sequence[str]
+    held_out: Sequence[str]
     window: int = 64
     batch: int = 32
     every: int = 25
@@ -88,13 +107,15 @@ class TextPlan(SweptPlan):
 
     def trained(self, name: str, *, seed: int, rate: float, steps: int) -> dict[str, Any]:
         tokenizer = Tokenizer.from_file(str(TOKENIZER))
-        prose = cut(load_corpus(self.packages, CORPUS), tokenizer, window=self.window)
+        read = load_corpus(self.packages, CORPUS), load_corpus(self.held_out, HELD_OUT)
+        prose = cut(*read, tokenizer, window=self.window)
         lesson = Reading(prose, steps=steps, batch=self.batch, asked=self.asked, seed=seed)
         twin = arm(name, tokenizer.get_vocab_size()).twin(seed=seed)
         measured = learned(twin, lesson, Course(steps=steps, rate=rate, every=self.every))
         snippet_BT = prose.held_out_NT[:1, :SNIPPET]
         return {
             **measured,
+            "repeated": prose.repeated(self.asked),
             "snippet": [tokenizer.decode([number]) for number in snippet_BT[0].tolist()],
             "gates": {layer: gate_BT[0].tolist() for layer, gate_BT in gates(twin, snippet_BT).items()},
         }
