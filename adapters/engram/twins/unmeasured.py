@@ -19,11 +19,6 @@ device (B), in memory of the host (C1 to C4), in a file (D). On a CPU, tests run
 bits and not for their times. C1 and C2 read the host's memory in place by a Triton kernel, and need a GPU. A prompt
 read at once and one token after it are timed apart."""
 
-IN_READER = """\
-- One-shot writing in the bundled reader, texts of any words and values of many tokens: the memory is there
-  (`adapters.engram.one_shot_memory`), the codes that it copies are not bundled: run
-  `python -m adapters.engram.learn_codes`"""
-
 BOUNDS = """\
 - What a layer may add (10 % of a forward), a table of 10^8 rows (1.5 times one of 10^5) and one in a file (5 % over
   memory): benchmarks measure these in pairs and no figure of theirs is published: run
@@ -41,7 +36,7 @@ def not_run(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     ran = {row["plan"] for found in rows.values() for row in found}
     left = [f"- {_title(name)}: run `python -m adapters.engram.twins {name}`" for name in plans() if name not in ran]
     yield "## Not measured here"
-    yield "\n".join([*left, IN_READER, BOUNDS])
+    yield "\n".join([*left, BOUNDS])
 
 
 def places(folder: Path = ROOT / OFFLOADS) -> Iterator[str]:
