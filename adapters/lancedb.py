@@ -90,9 +90,10 @@ class Layout:
     """What is built over the rows, and how it is searched. Raises BadInput where that cannot be.
 
     `from_rows` None builds no index. `effort` is how many candidates a search in a graph looks at, or how many
-    partitions. `refine_factor` times as many neighbours as are asked for are compared in full. None trusts the
-    index: a quantised one estimates what is no cosine, and rows of a scope in partitions that were not searched come
-    with an infinite distance. `words` builds a full-text index too.
+    partitions at least: LanceDB goes on by itself while nearer rows may be left, and until there are enough.
+    `refine_factor` times as many neighbours as are asked for are compared in full. None trusts the index: a quantised
+    one estimates what is no cosine, and rows of a scope in partitions that were not searched come with an infinite
+    distance. `words` builds a full-text index too.
     """
 
     index: str

@@ -141,7 +141,7 @@ def _table(
 def _curves(own: Sequence[Row], size: int, chosen: plan.Plan) -> Iterator[str]:
     for heading, arms, efforts in (
         ("candidates of a search (ef)", chosen.graphs, plan.CANDIDATES),
-        ("partitions that are searched", chosen.partitions, plan.PARTITIONS),
+        ("partitions that are searched at least", chosen.partitions, plan.PARTITIONS),
     ):
         lines = []
         for arm in (arm for arm in arms if arm in summary.arms(own, size)):
