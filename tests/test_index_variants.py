@@ -146,7 +146,8 @@ class TestLanceDB:
         for _ in range(2):
             memory.settle()
             assert isinstance(memory.engine, LanceTable)
-            query = memory.engine.table.search(engines.embedder().embed(["line"])[0]).nprobes(ROWS)
+            query = memory.engine.table.search(engines.embedder().embed(["line"])[0])
+            query.nprobes(ROWS)  # type: ignore[attr-defined]
             (ranked,) = re.findall(r"partitions_ranked=(\d+)", query.analyze_plan())
             assert int(ranked) > math.isqrt(ROWS) / 2
         memory.close()
