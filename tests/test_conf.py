@@ -26,6 +26,7 @@ LONGER = {
     "task/entity": DIALS,
     "task/needle": DIALS,
     "task/session": DIALS,
+    "twins/text": "two sides of text, beside what every plan of twins names",
 }
 WITHOUT_TARGET = ("experiment",)  # names cells, makes nothing
 WITHOUT_PARTS = ("train/tiny_learned",)  # sizes alone: a reader without a slot has no part to name
