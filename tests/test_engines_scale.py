@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from memory_bench.contracts import Embedder, Reader
+from memory_bench.drawing import FORMATS
 from memory_bench.engines import data, figures, life, report, rows, summary
 from memory_bench.engines.__main__ import main
 from memory_bench.engines.plan import Plan, load, made, names
@@ -20,7 +21,6 @@ from memory_bench.engines.predictions import PREDICTIONS
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, ranked
 from memory_bench.provenance import ROOT
-from memory_bench.reporting.plots import FORMATS
 from memory_bench.types import Event, Passage, Query
 
 ROWS, DIMENSIONS = 400, 24

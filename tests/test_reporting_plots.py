@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from memory_bench import drawing
 from memory_bench.errors import Unavailable
 from memory_bench.reporting import plots
 from memory_bench.reporting.cells import Measured
@@ -84,7 +85,7 @@ def test_a_memory_without_a_score_is_no_point_and_the_others_are() -> None:
 
 
 def test_without_the_library_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "LIBRARY", "no-such-library>=1")
+    monkeypatch.setattr(drawing, "LIBRARY", "no-such-library>=1")
     with pytest.raises(Unavailable, match="cannot be drawn here: no-such-library is not installed: pip install"):
         plots.draw(drawable(), tmp_path / "x")
     assert not (tmp_path / "x").exists()

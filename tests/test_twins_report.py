@@ -12,6 +12,7 @@ import pytest
 from adapters.engram.twins import figures, report, summary, unmeasured
 from adapters.engram.twins.report import PAGE, published, render
 from adapters.engram.twins.runs import Row, plans
+from memory_bench.drawing import FORMATS
 from memory_bench.errors import BadInput
 from memory_bench.provenance import ROOT
 
@@ -204,7 +205,7 @@ def test_an_arm_looks_the_same_in_all_panels_and_no_two_alike(name: str) -> None
 
 def test_the_page_in_the_repository_is_the_one_that_its_rows_make() -> None:
     assert (ROOT / PAGE).read_text(encoding="utf-8") == render(published())
-    drawn = [f"{name}.{form}" for name in figures.drawable(published()) for form in figures.FORMATS]
+    drawn = [f"{name}.{form}" for name in figures.drawable(published()) for form in FORMATS]
     assert sorted(drawn) == sorted(path.name for path in (ROOT / PAGE).with_suffix("").glob("*"))
 
 

@@ -4,15 +4,15 @@ the plotting library."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memory_bench import config
+from memory_bench import drawing
 from memory_bench.engines import summary
 from memory_bench.engines.data import SHARES
 from memory_bench.engines.summary import Row
-from memory_bench.errors import Unavailable
-from memory_bench.reporting.plots import FORMATS, LIBRARY, MARKERS
+from memory_bench.reporting.plots import MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,25 +31,10 @@ def drawable(held: Mapping[str, Sequence[Row]]) -> Mapping[str, str]:
 
 
 def draw(held: Mapping[str, Sequence[Row]], folder: Path) -> list[Path]:
-    """Draw the figures into a folder, each as PNG and SVG, and return their paths.
-
-    Raises Unavailable where the plotting library is not installed.
-    """
-    if reason := config.missing_requirement(LIBRARY):
-        raise Unavailable(f"figures cannot be drawn here: {reason}")
-    from matplotlib import rc_context
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    # the same numbers give the same file: no date, no random ids, text that stays text
-    with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
-        for name in drawable(held):
-            figure = _drawn(list(_panels(held)), FIGURES[name][1])
-            for suffix in FORMATS:
-                paths.append(folder / f"{name}.{suffix}")
-                without = {"Date": None} if suffix == "svg" else {"Software": None}
-                figure.savefig(paths[-1], dpi=120, metadata=without)
-    return paths
+    """Draw the figures into a folder and return their paths. Raises Unavailable without the plotting library."""
+    return drawing.save(
+        {name: partial(_drawn, list(_panels(held)), FIGURES[name][1]) for name in drawable(held)}, folder
+    )
 
 
 def _panels(held: Mapping[str, Sequence[Row]]) -> Iterator[Panel]:

@@ -196,3 +196,13 @@ def _example(device: torch.device, dtype: torch.dtype, *, keys: int, head_width:
 
 def _shown(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def lower_right(queries: int, keys: int) -> Tensor:
+    """Return the mask of the last tokens of many: each sees all keys up to itself.
+
+    `is_causal` would be aligned at the upper left. Told by its shape, since a flash kernel of a GPU takes no mask.
+    """
+    from torch.nn.attention.bias import causal_lower_right  # with torch's compiler: a second, and few prompts need it
+
+    return causal_lower_right(queries, keys)

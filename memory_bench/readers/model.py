@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor, nn
 
+from memory_bench.readers.attention import lower_right
+
 NEVER = -1e4
 """A score whose share is 0 in fp32. Not -inf: of nothing but these, the derivative of a logsumexp is no number."""
 
@@ -131,9 +133,7 @@ class Attention(nn.Module):
         # on a CPU the fused kernel takes twice as long in bfloat16 as in fp32 for the short prompts of training
         on_cpu = hidden_BTD.device.type == "cpu"
         dtype = torch.float32 if on_cpu else value_BHTC.dtype
-        # several tokens behind others see all up to themselves: aligned at the lower right, where `is_causal` would be
-        # aligned at the upper left; told by its shape, since a flash kernel of a GPU takes no mask
-        seen = None if not before or length == 1 else _lower_right(length, before + length)
+        seen = None if not before or length == 1 else lower_right(length, before + length)
         with torch.autocast(hidden_BTD.device.type, enabled=not on_cpu and torch.is_autocast_enabled()):
             mixed_BHTC = self.attend(
                 query_BHTC.to(dtype), key_BHTC.to(dtype), value_BHTC.to(dtype), attn_mask=seen, is_causal=not before
@@ -398,9 +398,3 @@ def unit_rms(hidden: Tensor) -> Tensor:
 def log_length(length: int, like: Tensor) -> Tensor:
     """Return log(t + 2) / log(512) for every position t: [T]."""
     return torch.log(torch.arange(length, device=like.device, dtype=torch.float32) + 2) / math.log(512)
-
-
-def _lower_right(queries: int, keys: int) -> Tensor:
-    from torch.nn.attention.bias import causal_lower_right  # with torch's compiler: a second, and few prompts need it
-
-    return causal_lower_right(queries, keys)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memory_bench import config
-from memory_bench.errors import Unavailable
+from memory_bench import drawing
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.comparison import titles
 from memory_bench.reporting.table import Row, Table
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-LIBRARY = "matplotlib>=3.10"
 MARKERS = "os^vDPX*"
 COLOURS = 10  # of matplotlib's tab10: with 8 markers, 40 memories look different
 LEGEND_COLUMNS, LEGEND_LETTERS = 4, 34
 PANEL_INCHES, HEAT_INCHES = 4.2, 3.2
-FORMATS = ("png", "svg")
 
 
 @dataclass(frozen=True)
@@ -69,25 +67,8 @@ def drawn(tables: Sequence[Table]) -> Mapping[str, str]:
 
 
 def draw(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Draw these figures into a folder, each as PNG and SVG, and return their paths.
-
-    Raises Unavailable where the plotting library is not installed.
-    """
-    if reason := config.missing_requirement(LIBRARY):
-        raise Unavailable(f"figures cannot be drawn here: {reason}")
-    from matplotlib import rc_context
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    # the same numbers give the same file: no date, no random ids, text that stays text
-    with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
-        for name in drawn(tables):
-            figure = _made(name, tables)
-            for suffix in FORMATS:
-                paths.append(folder / f"{name}.{suffix}")
-                without = {"Date": None} if suffix == "svg" else {"Software": None}
-                figure.savefig(paths[-1], dpi=120, metadata=without)
-    return paths
+    """Draw these figures into a folder and return their paths. Raises Unavailable without the plotting library."""
+    return drawing.save({name: partial(_made, name, tables) for name in drawn(tables)}, folder)
 
 
 def _made(name: str, tables: Sequence[Table]) -> Figure:

@@ -7,12 +7,13 @@ lines are broken where colours come a second time. An arm looks the same in ever
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.engram.twins import summary
 from adapters.engram.twins.runs import Row
-from memory_bench.errors import Unavailable
+from memory_bench import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 MARKERS = "os^vDPX*<>"
-FORMATS = ("png", "svg")
 Rows = Mapping[str, Sequence[Row]]
 """plan -> its rows"""
 
@@ -39,21 +39,12 @@ def drawable(rows: Rows) -> dict[str, str]:
 
 def draw(rows: Rows, folder: Path) -> list[Path]:
     """Draw what can be drawn into a folder and return the paths. Raises Unavailable without the plotting library."""
-    try:
-        from matplotlib import rc_context
-    except ImportError as error:
-        raise Unavailable("figures cannot be drawn here: pip install 'memory-bench-suite[plots]'") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
-        for name in drawable(rows):
-            _, plans, drawn = FIGURES[name]
-            figure = drawn([rows[plan] for plan in plans if summary.arms(rows[plan])])
-            for suffix in FORMATS:
-                paths.append(folder / f"{name}.{suffix}")
-                without = {"Date": None} if suffix == "svg" else {"Software": None}
-                figure.savefig(paths[-1], dpi=110, metadata=without)
-    return paths
+    return drawing.save({name: partial(_drawn, name, rows) for name in drawable(rows)}, folder, dpi=110)
+
+
+def _drawn(name: str, rows: Rows) -> Figure:
+    _, plans, made = FIGURES[name]
+    return made([rows[plan] for plan in plans if summary.arms(rows[plan])])
 
 
 def _look(number: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from memory_bench import config
+from memory_bench import config, drawing
 from memory_bench.errors import Unavailable
 from memory_bench.reporting import plots
 from memory_bench.reporting.html.shown import Section
@@ -51,7 +51,7 @@ def pareto(points: Iterable[tuple[str, float, float]]) -> list[str]:
 
 def draw(sections: Sequence[Section]) -> tuple[list[Front], str]:
     """Return the figures, and one legend for all. Raises Unavailable where the plotting library is not installed."""
-    if reason := config.missing_requirement(plots.LIBRARY):
+    if reason := config.missing_requirement(drawing.LIBRARY):
         raise Unavailable(f"figures cannot be drawn here: {reason}")
     wanted = [(section, axis) for axis in plots.AXES.values() for section in sections]
     wanted = [(section, axis) for section, axis in wanted if plots.points(section.table, axis)]

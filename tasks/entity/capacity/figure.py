@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memory_bench import config
-from memory_bench.errors import Unavailable
-from memory_bench.reporting.plots import FORMATS, LIBRARY, MARKERS
+from memory_bench import drawing
+from memory_bench.reporting.plots import MARKERS
 from tasks.entity.capacity.points import QUOTED, REFERENCES, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NAME = "bits"
 TEXT = "Bits given back against bytes held, by the number of facts; grey lines hold the same facts without any search"
 
 
 def draw(sections: Mapping[str, Mapping[str, Mapping[int, Point]]], folder: Path) -> list[Path]:
-    """Draw title -> memory -> facts -> point, a panel a title, as PNG and SVG; return their paths.
+    """Draw title -> memory -> facts -> point, a panel a title, and return the paths.
 
     Raises Unavailable where the plotting library is not installed.
     """
-    if reason := config.missing_requirement(LIBRARY):
-        raise Unavailable(f"figures cannot be drawn here: {reason}")
-    from matplotlib import rc_context
+    return drawing.save({NAME: partial(_drawn, sections)}, folder)
+
+
+def _drawn(sections: Mapping[str, Mapping[str, Mapping[int, Point]]]) -> Figure:
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{NAME}.{suffix}" for suffix in FORMATS]
-    # the same numbers give the same file: no date, no random ids, text that stays text
-    with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(8, 4.5 * len(sections)), layout="constrained")
-        panels = figure.subplots(len(sections), 1, squeeze=False).ravel()
-        for panel, (title, curves) in zip(panels, sections.items(), strict=True):
-            panel.set_title(title)
-            _lines(panel, curves)
-        for path in paths:
-            without = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-            figure.savefig(path, dpi=120, metadata=without)
-    return paths
+    figure = Figure(figsize=(8, 4.5 * len(sections)), layout="constrained")
+    panels = figure.subplots(len(sections), 1, squeeze=False).ravel()
+    for panel, (title, curves) in zip(panels, sections.items(), strict=True):
+        panel.set_title(title)
+        _lines(panel, curves)
+    return figure
 
 
 def _lines(panel: Axes, curves: Mapping[str, Mapping[int, Point]]) -> None:
