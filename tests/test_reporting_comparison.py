@@ -252,6 +252,19 @@ def test_several_lengths_give_an_effective_length() -> None:
     assert "effective length" not in markdown.render(both(*ONE_TASK), experiment="x")
 
 
+def test_several_budgets_are_tables_of_their_own_and_give_the_area_under_what_was_answered() -> None:
+    marks = {64: NOTHING, 128: "1111 " * 10, 256: "1111 " * 10}
+    cells = [measured("a", right, budget_tokens=budget) for budget, right in marks.items()]
+    cells += [measured("whole", "1111 " * 10, budget_tokens=None)]
+    page = markdown.render(cells, experiment="x")
+    table = below(page, "**t**: exact match by budget")
+    assert table.startswith("| memory | 64 | 128 | 256 | area |")
+    assert [field[:4] for field in row(table, "`a`")[1:]] == ["0.00", "1.00", "1.00", "0.75"]
+    assert row(table, "`whole`")[1].startswith("1.00") and row(table, "`whole`")[-1].startswith("null")
+    assert [below(page, f"**t, budget_tokens {budget}**: answers")[:8] for budget in marks] == ["| memory"] * 3
+    assert "by budget of the prompt" not in markdown.render(both(*ONE_TASK), experiment="x")
+
+
 def test_the_area_under_evidence_against_tokens_is_the_mean_of_that_of_each_question() -> None:
     (table,) = tables([measured("a", STRONG, columns=JUDGED), measured("old", STRONG)])
     area = figures(table, "a")["area"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from memory_bench.curves import effective_length
+from memory_bench.curves import budget_area, effective_length
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.numbers import Notes, alone, grid, named
-from memory_bench.reporting.table import MOVES, Row, Table
+from memory_bench.reporting.table import BUDGET, MOVES, Row, Table
 from memory_bench.statistics import Difference, Interval
 
 ANSWERS = {
@@ -54,6 +54,10 @@ CARRIED = {
 }  # beside COSTS, where texts have ids that a conversation carries along
 
 NO_PART = "no part of this experiment"
+LENGTH = "task.length_tokens"
+
+Said = Callable[[Mapping[int, float]], Figure]
+"""What a whole curve says in one figure: from place on it to score."""
 
 
 class Page:
@@ -141,17 +145,35 @@ class Page:
 
         That is the longest up to which a memory keeps 85 % of its score at the shortest.
         """
-        return {str(group[0].config["choices"]["task"]): self._lengths(group) for group in by_length(self.tables)}
+        return self._along(LENGTH, {"effective length, tokens": (_effective, "count")})
 
-    def _lengths(self, group: Sequence[Table]) -> str:
+    def budgets(self) -> dict[str, str]:
+        """Return task -> memories by budgets, of the tasks that were measured within several: score and its area."""
+        return self._along(BUDGET, {"area": (_area, "")})
+
+    def _along(self, key: str, last: Mapping[str, tuple[Said, str]]) -> dict[str, str]:
+        groups = along(self.tables, key)
+        return {str(group[0].config["choices"]["task"]): self._curve(group, key, last) for group in groups}
+
+    def _curve(
+        self,
+        group: Sequence[Table],
+        key: str,
+        last: Mapping[str, tuple[Said, str]],
+    ) -> str:
         names = dict.fromkeys(row.name for table in group for row in table.answers)
-        heads = [f"{length(table):,}" for table in group]
         rows = []
         for name in names:
-            found = {length(t) or 0: row.figures["score"] for t in group for row in t.answers if row.name == name}
-            shown = [self.notes.show(found.get(length(table) or 0, Null(NO_PART))) for table in group]
-            rows.append([self._name_of(name), *shown, self.notes.show(_effective(found, len(group)), unit="count")])
-        return grid(["memory", *heads, "effective length, tokens"], rows)
+            found = {at(t, key): row.figures["score"] for t in group for row in t.answers if row.name == name}
+            means = {place: score.mean for place, score in found.items() if isinstance(score, Interval)}
+            whole = len(means) == len(group)
+            shown = [self.notes.show(found.get(at(table, key), Null(NO_PART))) for table in group]
+            ends = [
+                self.notes.show(said(means) if whole else Null("a place of the curve has no score"), unit=unit)
+                for said, unit in last.values()
+            ]
+            rows.append([self._name_of(name), *shown, *ends])
+        return grid(["memory", *(f"{at(table, key):,}" for table in group), *last], rows)
 
     def answers(self, table: Table) -> str:
         wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
@@ -270,34 +292,34 @@ class Page:
         return [self.notes.show(row.figures[key], unit=unit) for key, unit in wanted.values()]
 
 
-def by_length(tables: Sequence[Table]) -> list[list[Table]]:
-    """Return the tables of each task that was measured at several lengths and does not differ otherwise, by length."""
+def along(tables: Sequence[Table], key: str) -> list[list[Table]]:
+    """Return the tables that differ in the option `key` alone, a whole number, in its order: two at least a group."""
     groups: dict[str, list[Table]] = {}
     for table in tables:
-        if table.questions and length(table) is not None:
-            options = {key: value for key, value in _flat(table.config).items() if key != "task.length_tokens"}
+        options = _flat(table.config)
+        if table.questions and options.get(key) is not None:
             fixed = {
-                key: value
-                for key, value in options.items()
-                if key.rpartition(".")[2] not in MOVES and key.partition(".")[0] not in MOVES
+                name: value
+                for name, value in options.items()
+                if name != key and name.rpartition(".")[2] not in MOVES and name.partition(".")[0] not in MOVES
             }
             groups.setdefault(str(sorted(fixed.items())), []).append(table)
-    several = [sorted(group, key=lambda table: length(table) or 0) for group in groups.values()]
-    return [group for group in several if len({length(table) for table in group}) > 1]
+    several = [sorted(group, key=lambda table: at(table, key)) for group in groups.values()]
+    return [group for group in several if len(group) > 1]
 
 
-def length(table: Table) -> int | None:
-    """Return how long the haystack of a table is, in tokens; None where its task has no such option."""
-    found = table.config["task"].get("length_tokens")
-    return None if found is None else int(found)
+def at(table: Table, key: str) -> int:
+    """Return where on a curve over the option `key` a table stands."""
+    return int(_flat(table.config)[key])
 
 
-def _effective(scores: Mapping[int, Figure], wanted: int) -> Figure:
-    means = {at: score.mean for at, score in scores.items() if isinstance(score, Interval)}
-    if len(means) < wanted:
-        return Null("a length has no score")
-    found = effective_length(means)
+def _effective(scores: Mapping[int, float]) -> Figure:
+    found = effective_length(scores)
     return Null("nothing is right at the shortest length") if found is None else float(found)
+
+
+def _area(scores: Mapping[int, float]) -> Figure:
+    return budget_area(scores)
 
 
 def titles(configs: Iterable[Mapping[str, Any]]) -> list[str]:

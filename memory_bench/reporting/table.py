@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,8 @@ from memory_bench.statistics import holm
 
 FIGURES = (*answers.FIGURES, *contrasts.FIGURES, *costs.FIGURES, *retrieval.FIGURES)
 NO_KINDS = Null("the task names no kinds of questions")
-MOVES = ("memory", "embedder", "control", "budget_tokens")  # what may differ between the rows of one table
+MOVES = ("memory", "embedder", "control")  # what may differ between the rows of one table
+BUDGET = "budget_tokens"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells that share task, reader and seed: the same questions in the same order.
+    """Cells that share task, reader, budget and seed: the same questions in the same order.
 
     `event` and `reworded` count the halves of the `findable` questions: asked in the wording of the event, or not;
     `kinds` counts them by kind; `hard` are those that the headline is the mean of, `apart` (kind -> what it is) those
@@ -95,7 +95,7 @@ class Table:
 
 
 def tables(cells: Iterable[Measured]) -> list[Table]:
-    """Return one table for every task, reader, seed and limit, in the order of the cells.
+    """Return one table for every task, reader, budget, seed and limit, in the order of the cells.
 
     Their comparisons are one family: intervals hold together over all tables, and p values are Holm's.
     """
@@ -107,14 +107,16 @@ def tables(cells: Iterable[Measured]) -> list[Table]:
 
 
 def groups(cells: Iterable[Measured]) -> list[list[Measured]]:
-    """Return the cells that share their questions together: those of one task, reader, seed and limit.
+    """Return the cells that are compared together: those of one task, reader, budget, seed and limit.
+
+    A reference outside the budget stands with the first budget of its task.
 
     Raises BadInput where cells of one group were measured on different questions, sources or weights.
     """
-    together = sorted(enumerate(cells), key=lambda pair: (_shared(pair[1]), pair[0]))
-    numbered = [list(group) for _, group in groupby(together, key=lambda pair: _shared(pair[1]))]
-    numbered.sort(key=lambda group: group[0][0])
-    found = [[cell for _, cell in group] for group in numbered]
+    by_task: dict[str, list[Measured]] = {}
+    for cell in cells:
+        by_task.setdefault(_shared(cell), []).append(cell)
+    found = [group for together in by_task.values() for group in _by_budget(together)]
     for group in found:
         _check_same_questions([cell for cell in group if cell.reason is None])
     return found
@@ -128,7 +130,7 @@ def heads(cells: Sequence[Measured], twins: Mapping[str, str]) -> list[Row]:
             name=cell.name,
             text=cell.text,
             control=cell.choice("control") != "none",
-            budget_tokens=cell.config["budget_tokens"],
+            budget_tokens=cell.config[BUDGET],
             figures={},
             brings=cell.reason is None and bool(cell.questions["offered"].any()),
             reason=cell.reason,
@@ -140,9 +142,20 @@ def heads(cells: Sequence[Measured], twins: Mapping[str, str]) -> list[Row]:
 
 
 def _shared(cell: Measured) -> str:
-    options = {key: value for key, value in cell.config.items() if key not in MOVES}
+    options = {key: value for key, value in cell.config.items() if key not in (*MOVES, BUDGET)}
     choices = {part: name for part, name in cell.config["choices"].items() if part not in MOVES}
     return json.dumps(options | {"choices": choices}, sort_keys=True)
+
+
+def _by_budget(cells: Sequence[Measured]) -> list[list[Measured]]:
+    budgets = _budgets(cells)
+    stands = {None: budgets[0]} | {budget: budget for budget in budgets}
+    return [[cell for cell in cells if stands[cell.config[BUDGET]] == budget] for budget in budgets]
+
+
+def _budgets(cells: Sequence[Measured]) -> list[int | None]:
+    """Return the budgets of these cells in their order; without any, all are references outside it."""
+    return list(dict.fromkeys(cell.config[BUDGET] for cell in cells if cell.config[BUDGET] is not None)) or [None]
 
 
 def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: float) -> Table:
@@ -171,7 +184,7 @@ def _table(cells: Sequence[Measured], twins: Mapping[str, str], *, confidence: f
         for cell, head in zip(cells, heads(cells, twins), strict=True)
     )
     return Table(
-        config=cells[0].config,
+        config={**cells[0].config, BUDGET: _budgets(cells)[0]},
         rows=rows,
         questions=len(first),
         findable=len(asked),
