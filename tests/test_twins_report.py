@@ -108,9 +108,7 @@ def test_plans_without_a_row_are_listed_with_the_command_that_runs_them() -> Non
     assert "- Text alone: bits per byte of docstrings that were not trained on" in listed
     every = {**rows(), "ablations_4k": [recall("ablations_4k", "engram", 1, 0.9)]}
     assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"locality", "one_shot", "text"}
-    all_ran = "\n".join(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()}))
-    assert "adapters.engram.twins" not in all_ran
-    assert "`pytest benchmarks/test_engram.py benchmarks/test_placement.py`" in all_ran
+    assert not list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()}))
 
 
 def test_what_only_a_gpu_runs_is_said_to_have_never_run_until_one_was_measured(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from adapters.engram.twins import figures, predictions, summary, unmeasured, written
+from adapters.engram.twins import bounds, figures, predictions, summary, unmeasured, written
 from adapters.engram.twins.notes import ANYTHING, Notes, grid
 from adapters.engram.twins.runs import Row, plans, read
 from adapters.engram.twins.summary import NO_SEED, REACHED
@@ -72,6 +72,7 @@ def render(rows: Mapping[str, Sequence[Row]]) -> str:
             if drawn
             else []
         ),
+        *bounds.section(),
         *unmeasured.not_run(rows),
         *unmeasured.places(),
         notes.footnotes(),

@@ -19,11 +19,6 @@ device (B), in memory of the host (C1 to C4), in a file (D). On a CPU, tests run
 bits and not for their times. C1 and C2 read the host's memory in place by a Triton kernel, and need a GPU. A prompt
 read at once and one token after it are timed apart."""
 
-BOUNDS = """\
-- What a layer may add (10 % of a forward), a table of 10^8 rows (1.5 times one of 10^5) and one in a file (5 % over
-  memory): benchmarks measure these in pairs and no figure of theirs is published: run
-  `pytest benchmarks/test_engram.py benchmarks/test_placement.py`"""
-
 NEVER = """\
 **They, `make gpu` on a GPU, and what the other arms do there (page-locked memory, copies on a stream of their own) were
 written and never executed.** Nothing on this page says what a place costs. To measure it, on a machine with a GPU:
@@ -31,12 +26,12 @@ written and never executed.** Nothing on this page says what a place costs. To m
 
 
 def not_run(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    """Yield what has no figure here: plans without a row, each with its first line and the command that runs it, and
-    the bounds that benchmarks hold."""
+    """Yield what has no figure here: plans without a row, each with its first line and the command that runs it."""
     ran = {row["plan"] for found in rows.values() for row in found}
     left = [f"- {_title(name)}: run `python -m adapters.engram.twins {name}`" for name in plans() if name not in ran]
-    yield "## Not measured here"
-    yield "\n".join([*left, BOUNDS])
+    if left:
+        yield "## Not measured here"
+        yield "\n".join(left)
 
 
 def places(folder: Path = ROOT / OFFLOADS) -> Iterator[str]:
