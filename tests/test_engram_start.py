@@ -127,3 +127,9 @@ def last_loss(rows: int) -> float:
             optimizer.step()
             optimizer.zero_grad()
     return float(loss.detach())
+
+
+def test_a_table_that_memory_has_no_room_for_is_refused_with_its_size_before_it_is_made() -> None:
+    engram = module(rows=10**9, row_width=2**8)
+    with pytest.raises(BadInput, match=r"a table of .* rows takes \d+\.\d TB, memory of cpu has .* free: ask for"):
+        TrainedTable(engram)

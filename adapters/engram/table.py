@@ -19,6 +19,7 @@ from adapters.engram.address import check_address, from_tensor, to_tensor
 from adapters.engram.module import HASH_VERSIONS, INITS, EngramModule, Rows
 from memory_bench.errors import BadInput
 from memory_bench.ngrams import Compression
+from memory_bench.readers.room import check_memory
 
 EXTRA = "_extra_state"  # PyTorch's name for what `get_extra_state` returns
 
@@ -33,6 +34,8 @@ class TrainedTable(nn.Module):
 
     `lazy`: gradients are sparse, and rows that no token of a batch addresses do not move (`SparseAdam`). Without it
     they are dense, and with Adam an untouched row drifts on by its momentum.
+
+    Raises BadInput where the rows take more memory than is free; what an optimiser keeps of them comes on top.
     """
 
     def __init__(self, engram: EngramModule, *, lazy: bool = True) -> None:
@@ -40,6 +43,9 @@ class TrainedTable(nn.Module):
         self.lazy = lazy
         self.address = engram.describe()
         std = INITS[engram.init].table_std
+        rows = sum(engram.table_rows(layer) for layer in engram.layers)
+        size_bytes = rows * engram.row_width * torch.get_default_dtype().itemsize
+        check_memory(f"a table of {rows:,} rows", size_bytes, torch.get_default_device(), mend="ask for fewer rows")
         self.rows_RC = nn.ParameterDict(
             {
                 str(layer): nn.Parameter(torch.empty(engram.table_rows(layer), engram.row_width).normal_(std=std))
