@@ -76,8 +76,9 @@ class Cell:
 
     def engines(self) -> dict[str, str]:
         """Return distribution -> installed version of what its plug-ins require."""
-        used = (part for part in PARTS if self.config[part])
-        return provenance.engines(itertools.chain.from_iterable(self.requires.get(part, ()) for part in used))
+        used = [part for part in PARTS if self.config[part]]
+        named = (self.requires.get(part, ()) for part in (*used, "attention"))
+        return provenance.engines(itertools.chain.from_iterable(named))
 
 
 def choices(group: str) -> list[str]:
@@ -240,11 +241,13 @@ def _cell(composed: DictConfig) -> Cell:
     kept = OmegaConf.masked_copy(composed, [*PARTS, *RUN_OPTIONS, "results"])
     plain = cast(dict[str, Any], OmegaConf.to_container(kept, resolve=True))
     _check_values(plain)
-    parts = list(PARTS)
+    parts, nodes = list(PARTS), {part: plain[part] for part in PARTS}
     if plain["reader"].get("attention") == SHARED:
         parts.append("attention")  # a part of its reader: cells of a reader that takes none do not differ in it
-        plain["reader"]["attention"] = OmegaConf.to_container(composed.attention, resolve=True)
-    requires = {part: tuple(itertools.chain.from_iterable(_taken(plain[part], "requires"))) for part in PARTS}
+        nodes["attention"] = OmegaConf.to_container(composed.attention, resolve=True)
+    requires = {part: tuple(itertools.chain.from_iterable(_taken(node, "requires"))) for part, node in nodes.items()}
+    if "attention" in nodes:  # what it requires is not the reader's: it says itself what it lacks, and what can run
+        plain["reader"]["attention"] = nodes["attention"]
     _check_control(named, plain["control"].pop("memory", None))
     claims, task_claims = (plain[part].get("claims", {}) for part in ("memory", "task"))
     for part in PARTS:

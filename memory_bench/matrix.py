@@ -72,7 +72,8 @@ def _state(cell: config.Cell, *, alone: bool) -> tuple[State, str]:
     for part, requirements in cell.requires.items():
         name = cell.config["choices"][part]
         missing = next(filter(None, map(config.missing_requirement, requirements)), None)
-        if missing := missing or (catalogue.lacking(part, name, cell.config[part]) if name else None):
+        asked = cell.config.get(part)  # attention is a part of its reader, which says itself what its device lacks
+        if missing := missing or (catalogue.lacking(part, name, asked) if name and asked else None):
             return "unavailable", f"{part}={name} cannot run here: {missing}"
     runs = records.runs(cell.results, config=cell.config)
     finished = [run for run in runs if records.is_complete(run.folder)]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 import yaml
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from memory_bench import config
-from memory_bench.errors import Unavailable
-from memory_bench.readers.attention import CHOICES, AttentionKernel, Equivalence, choose, equivalence
+from memory_bench.errors import BadInput, Unavailable
+from memory_bench.readers.attention import CHOICES, AttentionKernel, Sdpa, choose, example
+from memory_bench.readers.attention_equivalence import Equivalence, equivalence
 from memory_bench.readers.model import TinyModel
 from tests.readers import log_probs, random_model
 
@@ -41,10 +48,62 @@ def test_a_choice_is_proved_by_the_operator_that_ran(name: str, dtype: torch.dty
 
 
 def test_something_else_that_runs_is_found() -> None:
-    flash = choose("cpu_flash")
-    liar = AttentionKernel(**{**vars(flash), "name": "liar", "operator": choose("off_math").operator})
-    with pytest.raises(Unavailable, match=r"attention=liar: aten::\S+_math did not run, but .*flash_attention_for_cpu"):
+    liar = replace(choose("cpu_flash"), name="liar", operator=choose("off_math").operator)
+    with pytest.raises(
+        Unavailable, match=r"attention=liar: aten::\S+_math did not run alone, but aten::\S+flash_attention_for_cpu"
+    ):
         liar.ready(CPU, torch.float32, head_width=64)
+
+
+class OfTwo(Sdpa):
+    """Two backends are allowed: torch takes one of them, and says nothing."""
+
+    def __call__(
+        self, query_BHQC: Tensor, key_BHTC: Tensor, value_BHTC: Tensor, attn_mask: Tensor | None, is_causal: bool
+    ) -> Tensor:
+        with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+            return F.scaled_dot_product_attention(query_BHQC, key_BHTC, value_BHTC, attn_mask, is_causal=is_causal)
+
+
+def test_of_two_backends_that_are_allowed_the_one_that_was_not_meant_is_found() -> None:
+    both = replace(choose("off_math"), engine=OfTwo(SDPBackend.MATH))
+    with pytest.raises(Unavailable, match=r"_math did not run alone, but aten::\S+flash_attention_for_cpu"):
+        both.ready(CPU, torch.float32, head_width=64)
+
+
+def test_a_kernel_that_runs_beside_the_one_that_was_named_is_found() -> None:
+    inputs = example(CPU, torch.float32, keys=16, head_width=8)
+    flash, off = choose("cpu_flash"), choose("off_math")
+    with pytest.raises(Unavailable, match="did not run alone, but aten::_scaled_dot_product_attention_math"):
+        flash.proves(lambda: (flash(*inputs), off(*inputs)), CPU)
+
+
+def test_a_torch_that_was_patched_to_fall_back_in_silence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:
+        return (query @ key.transpose(-1, -2)).softmax(-1) @ value
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", plain)
+    with pytest.raises(Unavailable, match=r"_for_cpu did not run, but .*aten::softmax"):
+        choose("cpu_flash").ready(CPU, torch.float32, head_width=64)
+
+
+def dropping(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=0.1, **options)
+
+
+def upper_left(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    """As torch aligns a causal mask that is asked for by `is_causal`, for the rest of a prompt too."""
+    return F.scaled_dot_product_attention(query, key, value, is_causal=bool(options))
+
+
+@pytest.mark.parametrize("broken", [dropping, upper_left])
+def test_the_gate_of_equivalence_finds_dropout_and_a_wrong_alignment(broken: Callable[..., Tensor]) -> None:
+    torch.manual_seed(0)
+    found = equivalence(broken, CPU, torch.float32, keys=48)
+    assert not found.passes
+    assert found.error > 0.1
+    if broken is upper_left:
+        assert found.alignment == "causal, lower right"
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -59,6 +118,20 @@ def test_the_gate_of_equivalence_fails_what_is_wrong() -> None:
     assert Equivalence(1e-6, 1e-6, 2e-6).passes
     assert not Equivalence(3e-6, 3e-6, 2e-6).passes
     assert not Equivalence(1.9e-6, 0.9e-6, 2e-6).passes
+
+
+def test_a_long_context_is_compared_at_some_of_its_queries() -> None:
+    assert equivalence(choose("cpu_flash"), CPU, torch.float32, keys=1500).passes
+    late = equivalence(
+        lambda *inputs, **options: _without_the_last_key(*inputs, **options), CPU, torch.float32, keys=700
+    )
+    assert not late.passes
+
+
+def _without_the_last_key(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+    mixed = F.scaled_dot_product_attention(query, key, value, **options)
+    mixed[:, :, -1:] = F.scaled_dot_product_attention(query[:, :, -1:], key[:, :, :-1], value[:, :, :-1])
+    return mixed
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -80,14 +153,35 @@ def test_a_choice_that_cannot_run_says_why_and_what_can() -> None:
         "attention=fa2_sdpa cannot run here: it runs on cuda, the device is cpu; "
         "with float32 on cpu can run: auto, off_math, cpu_flash"
     )
-    halves = AttentionKernel(**{**vars(choose("cpu_flash")), "dtypes": (torch.float16,)})
+    halves = replace(choose("cpu_flash"), dtypes=(torch.float16,))
     assert halves.lacks(CPU, torch.float32) == "it computes in float16, the reader in float32"
 
 
 def test_what_torch_refuses_is_told_in_its_words() -> None:
-    backend = torch.nn.attention.SDPBackend.EFFICIENT_ATTENTION
-    never = AttentionKernel("never", "", backend, ("cpu",), (torch.float32,))
+    never = AttentionKernel("never", "", Sdpa(SDPBackend.EFFICIENT_ATTENTION), ("cpu",), (torch.float32,))
     assert "No viable backend for scaled_dot_product_attention" in str(never.lacks(CPU, torch.float32))
+
+
+def test_a_choice_that_does_not_exist_is_told_with_those_that_do() -> None:
+    with pytest.raises(BadInput) as caught:
+        config.compose(["+task=needle", "+memory=none", "attention=fa3_sdpa"])
+    assert str(caught.value) == (
+        f"there is no attention 'fa3_sdpa'; choose one of: {', '.join(sorted(kernel.name for kernel in CHOICES))}"
+    )
+
+
+@pytest.mark.parametrize("name", ["fa2_pkg", "fa4_pkg"])
+def test_a_package_is_asked_for_by_the_attention_and_stands_in_the_provenance(name: str) -> None:
+    cell = config.compose(["+task=needle", "+memory=none", f"attention={name}", "reader.device=cpu"])
+    assert [requirement.split(">")[0] for requirement in cell.requires["attention"]] == [
+        choose(name).engine.distribution  # type: ignore[attr-defined]
+    ]
+    assert cell.requires["reader"] == ()
+    assert "requires" not in cell.config["reader"]["attention"]
+    with pytest.raises(
+        Unavailable, match=f"^attention={name} cannot run here: it runs on cuda, the device is cpu; with"
+    ):
+        config.build(cell, "reader")
 
 
 def test_the_attention_is_part_of_a_cell_where_its_reader_takes_it() -> None:

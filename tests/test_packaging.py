@@ -140,8 +140,8 @@ def test_the_constraints_pin_exactly_what_an_installation_brings() -> None:
     # platforms differ in what they bring (GPU libraries, of which torch asks for exact versions itself)
     brought = {
         name
-        # gpu-names is no part of dev: it only names GPUs, and where no test runs with it, none would know its pin
-        for name in _closure("memory-bench-suite", EXTRAS - {"gpu-names", "all"})
+        # what only a GPU needs is no part of dev: where no test runs with it, none would know its pin
+        for name in _closure("memory-bench-suite", EXTRAS - {"gpu-names", "flash-attn", "flash-attn-4", "all"})
         if not name.startswith(("nvidia-", "cuda-", "triton"))
     }
     assert brought - pinned == {"memory-bench-suite"}

@@ -52,5 +52,5 @@ def test_what_torch_chooses_is_not_published_beside_a_kernel(
 
 def test_a_choice_that_names_no_kernel_says_so() -> None:
     assert {kernel.name for kernel in CHOICES if catalogue.unnamed(kernel.name)} == {
-        kernel.name for kernel in CHOICES if kernel.backend is None
+        kernel.name for kernel in CHOICES if not kernel.named
     }

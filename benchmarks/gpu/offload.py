@@ -27,7 +27,8 @@ from adapters.engram.placement.fetch import Statistics
 from adapters.engram.placement.places import Placement, Staged, gather
 from benchmarks.gpu.paired import penalty, ratio, shown
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.readers.attention import choose, equivalence
+from memory_bench.readers.attention import choose
+from memory_bench.readers.attention_equivalence import equivalence
 from memory_bench.readers.model import Past, Shape, TinyModel
 from memory_bench.readers.random_weights import random_model
 
