@@ -65,7 +65,9 @@ def embedder(events: list[Event]) -> Table:
 
 MAKE: Mapping[str, Callable[[Table], VectorMemory]] = {
     "lancedb": lambda table: lancedb.memory(embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K),
-    "qdrant": lambda table: qdrant.edge_memory(embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K),
+    "qdrant": lambda table: qdrant.edge_memory(
+        embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K, acorn=True
+    ),
     "qdrant_bruteforce": lambda table: qdrant.bruteforce_memory(embedder=table, top_k=TOP_K),
     "ruvector": lambda table: ruvector.memory(embedder=table, top_k=TOP_K),
 }

@@ -20,6 +20,8 @@ from adapters import ruvector
 from adapters.lancedb import LanceTable
 from adapters.qdrant import EdgeShard, edge_memory
 from memory_bench.contracts import Memory
+from memory_bench.engines import data, plan
+from memory_bench.engines.life import LookUp, recall
 from memory_bench.errors import BadInput
 from memory_bench.types import Event, Passage, Query
 from memory_bench.vectors import VectorMemory
@@ -265,11 +267,14 @@ class TestHybrid:
         memory.close()
 
 
+def scopes_indexed(when: str) -> VectorMemory:
+    embedder = engines.embedder()
+    return edge_memory(embedder=embedder, path=None, index_from_rows=INDEXED_FROM, top_k=64, acorn=False, scopes=when)
+
+
 class TestQdrantEdge:
-    @pytest.mark.parametrize("scopes", ["after", "acorn"])
-    def test_scopes_can_be_indexed_once_there_are_points(self, scopes: str) -> None:
-        shared = engines.embedder()
-        memory = edge_memory(embedder=shared, path=None, index_from_rows=INDEXED_FROM, top_k=64, scopes=scopes)
+    def test_scopes_can_be_indexed_once_there_are_points(self) -> None:
+        memory = scopes_indexed("after")
         assert isinstance(memory.engine, EdgeShard)
         memory.write(EVENTS[:500])
         assert memory.engine.shard.info().payload_schema == {}
@@ -277,6 +282,31 @@ class TestQdrantEdge:
         assert list(memory.engine.shard.info().payload_schema) == ["scope"]
         assert len(ids(memory.read(replace(QUERIES[0], scope="few")))) == 50
         memory.close()
+
+    @pytest.mark.parametrize(
+        ("options", "least", "most"),
+        [
+            ("index_from_rows=400", 0.95, 1.0),
+            ("index_from_rows=392 acorn=false", 0.95, 1.0),
+            ("index_from_rows=392 acorn=false scopes=after", 0.0, 0.8),
+        ],
+    )
+    def test_it_finds_a_scope_of_as_many_rows_as_the_index_is_built_from_or_more(
+        self, options: str, least: float, most: float
+    ) -> None:
+        """By ACORN in any case; without it by links of the scope's own, for which it has to be indexed first."""
+        clusters = data.load("clustered", rows=4000, dimensions=32)
+        memory = plan.made(f"qdrant {options}", LookUp(clusters))
+        memory.write([Event(f"{at}", f"row {at}", scope=scope) for at, scope in enumerate(clusters.scopes)])
+        memory.settle()
+        tenth_N = np.array(clusters.scopes) == "tenth"
+        assert tenth_N.sum() == 400
+        recalls = []
+        for at, query_D in enumerate(clusters.queries_QD[:50]):
+            found = [int(one) for one in ids(memory.read(Query(f"query {at}", scope="tenth")))]
+            recalls.append(recall(np.array(found), clusters.vectors_ND @ query_D, tenth_N))
+        memory.close()
+        assert least <= np.mean(recalls) <= most
 
     def test_nothing_is_indexed_before_it_is_settled(self) -> None:
         """Nothing runs in the background: who times a search without settling times a scan."""
@@ -288,8 +318,10 @@ class TestQdrantEdge:
         memory.close()
 
     def test_what_cannot_be_searched_is_refused(self) -> None:
-        with pytest.raises(BadInput, match=r"^scopes must be one of before, after, acorn, got 'never': set memory\."):
-            edge_memory(embedder=engines.embedder(), path=None, index_from_rows=1, top_k=64, scopes="never")
+        with pytest.raises(BadInput, match=r"^scopes must be one of before, after, got 'acorn': set memory\.scopes="):
+            scopes_indexed("acorn")
+        with pytest.raises(BadInput, match=r"^memory\.acorn=often: expected true or false, such as the default"):
+            build("qdrant", "acorn=often")
         with pytest.raises(BadInput, match=r"^oversampling must be >= 1, got 0\.5: set memory\.oversampling=2\.0$"):
             build("qdrant_quantised", "oversampling=0.5")
 
