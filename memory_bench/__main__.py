@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from memory_bench.errors import BadInput, Unavailable, Withheld
+from memory_bench.errors import BadInput, Unavailable
 
 DONE, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -60,10 +59,14 @@ def _command(arguments: list[str]) -> int:
 
 
 def _single(overrides: Sequence[str]) -> int:
-    from memory_bench import cell, config, terminal
+    from memory_bench import config, isolation, records, sweep, terminal
 
     console, composed = terminal.stdout(), config.compose(overrides)
-    run = cell.measure(composed, command=_typed(overrides), alone=True)
+    try:
+        run = sweep.measure(composed, command=sweep.typed(overrides), again=True)
+    except isolation.Lost as lost:
+        records.note_missing(composed.results, composed.config, f"failed: {lost}")
+        return _say(f"failed: {lost}", FAILED)
     console.print(run.title)
     terminal.summary(run.rows, console, apart=composed.task_claims.get("apart", {}))
     console.print(f"results      {run.place}", soft_wrap=True)
@@ -71,19 +74,9 @@ def _single(overrides: Sequence[str]) -> int:
 
 
 def _sweep(overrides: Sequence[str]) -> int:
-    from memory_bench import config, terminal
+    from memory_bench import sweep, terminal
 
-    console = terminal.stdout()
-    cells = config.expand(overrides)
-    broken = 0
-    for number, overrides_of_cell in enumerate(cells, start=1):
-        console.print(f"[{number}/{len(cells)}] {' '.join(overrides_of_cell)}", markup=False, soft_wrap=True)
-        line = _sweep_cell(overrides_of_cell)
-        broken += line.startswith(("failed", "unavailable"))
-        console.print(f"    {line}", markup=False, soft_wrap=True)
-    if broken:
-        console.print(f"{broken} of {len(cells)} cells have no result; the reasons stand above")
-    return FAILED if broken else DONE
+    return DONE if sweep.run(overrides, terminal.stdout()) else FAILED
 
 
 def _matrix(overrides: Sequence[str], *, alone: bool) -> int:
@@ -92,26 +85,6 @@ def _matrix(overrides: Sequence[str], *, alone: bool) -> int:
     cells = list(matrix.plan([overrides] if alone else config.expand(overrides), alone=alone))
     matrix.show(cells, Console(highlight=False))
     return FAILED if any(cell.state in ("unavailable", "failed") for cell in cells) else DONE
-
-
-def _sweep_cell(overrides: Sequence[str]) -> str:
-    """Measure one cell of a sweep and return how it went, in a line: one that breaks does not stop the others."""
-    from memory_bench import cell, config, records
-
-    composed = None
-    try:
-        composed = config.compose(overrides)
-        return cell.measure(composed, command=_typed(["-m", *overrides]), alone=False).line
-    except Withheld as error:
-        return f"failed: {config.one_line(error)}"  # a note of it would hold what was typed
-    except (BadInput, Unavailable) as error:
-        why = f"{'unavailable' if isinstance(error, Unavailable) else 'failed'}: {config.one_line(error)}"
-    except Exception as error:
-        traceback.print_exc()  # a bug of a plug-in: its author wants to see where, the other cells want to go on
-        why = f"failed: {type(error).__name__}: {config.one_line(error)}"
-    if composed is not None:
-        records.note_missing(composed.results, composed.config, why)
-    return why
 
 
 def _list(arguments: list[str]) -> int:
@@ -171,11 +144,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "compare": _compare,
     "gate": _gate,
 }
-
-
-def _typed(overrides: Sequence[str]) -> str:
-    """Return the command without the folder that the results went to: it is of one machine, and decides no number."""
-    return " ".join(["python -m memory_bench", *(one for one in overrides if not one.startswith("results="))])
 
 
 def _say(error: object, code: int) -> int:

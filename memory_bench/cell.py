@@ -45,15 +45,15 @@ class Parts:
         return {**read, "embedder": self.embedder.identity()} if self.embedder else read
 
 
-def measure(cell: config.Cell, *, command: str, alone: bool) -> Outcome:
-    """Measure one cell. One that is `alone` is measured again on purpose; in a sweep a finished one is kept.
+def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False) -> Outcome:
+    """Measure one cell. It is `alone` where it has the process to itself; a finished one is kept, or measured `again`.
 
     Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished.
     """
     parts = _build(cell, alone=alone)
     try:
         place = _place(cell, parts)
-        if not alone and is_complete(place):
+        if not again and is_complete(place):
             return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
         return _walk(cell, parts, place, command)
     finally:

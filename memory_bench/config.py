@@ -53,6 +53,9 @@ class Schema:
     limit: int | None = MISSING
     write_batch: int = MISSING
     results: str = MISSING
+    isolate: bool = MISSING
+    isolate_seconds: float | None = MISSING
+    isolate_bytes: int | None = MISSING
     dry_run: bool = MISSING
     cells: list[dict[str, list[Any]]] = MISSING
 
@@ -61,11 +64,19 @@ ConfigStore.instance().store(name="run", node=Schema)
 
 
 @dataclass(frozen=True)
+class Isolation:
+    """That a cell has a process of its own, and how long that may last and what it may hold in RAM; None: no limit."""
+
+    seconds: float | None
+    size_bytes: int | None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell of a comparison. `config` decides every number that comes out; `results` only says where it lies.
 
-    `claims` and `task_claims` are what the YAML of the memory and that of the task promise: they move no number, and
-    `check` holds the two to them.
+    `isolation` is None where it runs in the process that asks for it. `claims` and `task_claims` are what the YAML of
+    the memory and that of the task promise, and `check` holds the two to them. None of these moves a score.
     """
 
     config: dict[str, Any]
@@ -73,6 +84,7 @@ class Cell:
     results: Path
     claims: Mapping[str, Any]
     task_claims: Mapping[str, Any]
+    isolation: Isolation | None = None
 
     def engines(self) -> dict[str, str]:
         """Return distribution -> installed version of what its plug-ins require."""
@@ -256,7 +268,18 @@ def _cell(composed: DictConfig) -> Cell:
     if not _shared(plain["memory"], {"embedder": None}):
         plain["embedder"] = named["embedder"] = None  # not used: cells that differ in it only are one cell
     results = Path(plain.pop("results"))
-    return Cell({"choices": {part: named[part] for part in parts}, **plain}, requires, results, claims, task_claims)
+    options = {"choices": {part: named[part] for part in parts}, **plain}
+    return Cell(options, requires, results, claims, task_claims, _isolation(composed))
+
+
+def _isolation(composed: DictConfig) -> Isolation | None:
+    limits = {key: composed[key] for key in ("isolate_seconds", "isolate_bytes")}
+    for key, most in limits.items():
+        if most is not None and not composed.isolate:
+            raise BadInput(f"{key}={most} limits a process of its own: type isolate=true too")
+        if most is not None and most <= 0:
+            raise BadInput(f"{key}={most}: expected a number above 0, or null for no limit")
+    return Isolation(*limits.values()) if composed.isolate else None
 
 
 def _taken(node: dict[str, Any], key: str) -> list[Any]:

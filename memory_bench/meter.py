@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from memory_bench.contracts import Embedder, Reader
 from memory_bench.types import Completion
 
 Phase = Literal["attach", "reset", "write", "settle", "forget", "read", "embed", "generate"]
+STATUS = Path("/proc/self/status")
 EMPTY_REGIONS = 501  # odd, so that the median is a value that was seen
 
 SOURCES: Mapping[str, tuple[str, str]] = {
@@ -53,7 +55,10 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "write_bytes": ("counted", "UTF-8"),
     "size_bytes": ("counted", "by the memory, after reset, settle and forget; null elsewhere"),
     "peak_device_bytes": ("measured", "by the reader, highest since the process began"),
-    "peak_rss_bytes": ("measured", "getrusage, highest since the process began"),
+    "peak_rss_bytes": (
+        "measured",
+        "VmHWM, or getrusage where the system has none (macOS), highest since the process began",
+    ),
 }
 """Where each column of the ledger comes from: the end of a column's name (`write_gpu_seconds`) decides."""
 
@@ -263,5 +268,10 @@ def _seconds(phase: Phase, regions: Sequence[Region]) -> dict[str, float | None]
 
 
 def _peak_rss_bytes() -> int:
+    # getrusage keeps, beyond an exec, what the process held that started this one
+    lines = STATUS.read_text().splitlines() if STATUS.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but on macOS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from memory_bench.errors import BadInput
+from memory_bench.isolation import ended
 
 SILENCE_SECONDS = 300.0  # for one answer, with an engine's import in it, on a busy machine
 Value = TypeVar("Value")
@@ -62,7 +62,7 @@ class Child:
             message: tuple[str, Any] = self._ours.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
-            raise Gone(_ended(self._process.exitcode)) from None
+            raise Gone(ended(self._process.exitcode)) from None
         except BaseException:
             self.kill()  # what it says later would be taken for the answer to another question
             raise
@@ -131,12 +131,6 @@ class Children:
         if not (self._last and self._last.alive):
             self._last = Child()
         return self._last
-
-
-def _ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"the process died of {signal.Signals(-code).name}"
-    return f"the process ended with code {code}"
 
 
 def _serve(connection: Connection) -> None:
