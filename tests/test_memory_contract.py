@@ -127,7 +127,7 @@ def test_every_promise_says_in_a_line_what_is_expected() -> None:
 def planted(memory: type[faulty.Right], claims: dict[str, bool]) -> Iterator[str]:
     """A memory of the tests under a name of its own, as a YAML would make it one."""
     name = f"planted_{memory.__name__}_{len(claims)}"
-    node = {"_target_": f"tests.faulty.{memory.__name__}", "path": None, "top_k": 64, "claims": claims}
+    node = {"_target_": f"{memory.__module__}.{memory.__name__}", "path": None, "top_k": 64, "claims": claims}
     ConfigStore.instance().store(group="memory", name=name, node=node)
     try:
         yield name
@@ -157,7 +157,7 @@ def test_a_broken_promise_is_found(promise: Property, memory: type[faulty.Right]
 
 
 def test_a_memory_that_hangs_is_found_and_not_waited_for() -> None:
-    with planted(faulty.Hangs, faulty.CLAIMS) as name, subject(name) as made:
+    with planted(faulty.passages.Hangs, faulty.CLAIMS) as name, subject(name) as made:
         finding = judge(finds_what_was_written, made, limit_seconds=0.5)
     assert (finding.verdict, finding.detail) == ("fail", "no end within 0.5 s")
 
@@ -166,7 +166,7 @@ def test_check_prints_a_line_a_promise_and_exits_with_1_where_one_is_broken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stubs.register()
-    with planted(faulty.NeverResets, {"deterministic": True}) as name:
+    with planted(faulty.told.NeverResets, {"deterministic": True}) as name:
         assert main(["check", f"+memory={name}", "reader=stub"]) == 1
     out = capsys.readouterr().out
     lines = out.splitlines()
