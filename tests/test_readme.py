@@ -18,6 +18,7 @@ from hydra.core.config_store import ConfigStore
 import adapters
 from memory_bench import config
 from memory_bench.__main__ import COMMANDS, main
+from memory_bench.readers.training.corpus import RUN
 from tests import stubs
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +69,8 @@ def readers() -> str:
         tables.append(
             "\n".join("| " + " | ".join(line) + " |" for line in lines)
             + f"\n\n{kept['figures'][0]['questions']} questions a cell, seed {kept['seed']}. "
-            f"{made['parameters'] / 1e6:.2f} M parameters, {kept['bits_per_byte']:.2f} bits per byte of held-out text, "
+            f"{made['parameters'] / 1e6:.2f} M parameters, {kept['bits_per_byte']:.2f} bits per byte of held-out text "
+            f"({kept['repeated']:.0%} of its runs of {RUN} tokens were trained on), "
             f"trained for {made['seconds'] / 60:.0f} minutes on {made['cores']} cores.\n"
         )
     return "\n".join(tables)

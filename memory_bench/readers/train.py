@@ -26,7 +26,7 @@ from memory_bench.readers import checkpoint
 from memory_bench.readers.model import Shape, TinyModel
 from memory_bench.readers.tiny import TinyReader, choose_device
 from memory_bench.readers.training.batches import Batches
-from memory_bench.readers.training.corpus import Document, load_corpus
+from memory_bench.readers.training.corpus import RUN, Document, load_corpus, repeated
 from memory_bench.readers.training.evaluation import bits_per_byte, evaluate
 from memory_bench.readers.training.prompts import Mix, PromptFactory, common_words
 from memory_bench.readers.training.reading import Schedule, logged, train_reading
@@ -96,7 +96,8 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
 def measure(
     reader: TinyReader, documents: list[Document], folder: Path, console: Console, *, questions: int, seed: int
 ) -> None:
-    """Write `figures.json`: exact match by wording, length and number of facts, and bits per byte of held-out text."""
+    """Write `figures.json`: exact match by wording, length and number of facts, bits per byte of held-out text, and how
+    much of that was trained on."""
     held_out = [document.text for document in documents if document.held_out]
     words = common_words([document.text for document in documents if not document.held_out])
     figures = []
@@ -104,9 +105,14 @@ def measure(
         figures.append(asdict(figure))
         cell = f"{figure.wording:20s} {figure.context_tokens:5d} tokens {figure.facts:3d} facts"
         console.print(f"{cell}  {figure.exact_match:.3f}")
-    kept = {"figures": figures, "bits_per_byte": bits_per_byte(reader, held_out), "seed": seed}
+    trained = (reader.tokenizer.encode(document.text).ids for document in documents if not document.held_out)
+    asked = (reader.tokenizer.encode(text).ids for text in held_out)
+    bits, share = bits_per_byte(reader, held_out), repeated(trained, asked)
+    kept = {"figures": figures, "bits_per_byte": bits, "repeated": share, "seed": seed}
     (folder / "figures.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    console.print(f"bits per byte of held-out text: {kept['bits_per_byte']:.3f}")
+    console.print(
+        f"bits per byte of held-out text: {bits:.3f}; {share:.0%} of its runs of {RUN} tokens were trained on"
+    )
 
 
 def keep_plan(folder: Path, options: Mapping[str, Any]) -> None:

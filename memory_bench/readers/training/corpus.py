@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from memory_bench.errors import Unavailable
 
 SHORTEST_DOCSTRING = 200  # characters; shorter ones are signatures in prose
 HELD_OUT_SHARE = 50  # one file in so many is never trained on: bits per byte are measured there
+RUN = 8
+"""Tokens in a row that count as repeated text where they stand in what was trained on: files of a package repeat each
+other word for word."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,18 @@ def prose(source: str) -> str:
     docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, nodes)]
     kept = [d for d in docstrings if len(d) >= SHORTEST_DOCSTRING and "licen" not in d.lower()]
     return " ".join(" ".join(kept).split())
+
+
+def repeated(trained: Iterable[Sequence[int]], asked: Iterable[Sequence[int]]) -> float:
+    """Return the share of the runs of `RUN` tokens of what is asked for that were trained on, word for word."""
+    runs = [run for ids in asked for run in _runs(ids)]
+    wanted = set(runs)
+    told = {run for ids in trained for run in _runs(ids) if run in wanted}
+    return sum(run in told for run in runs) / len(runs)
+
+
+def _runs(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return zip(*(ids[start:] for start in range(RUN)), strict=False)
 
 
 def load_corpus(packages: Sequence[str], cache: Path) -> list[Document]:
