@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memory_bench import plans
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.drawing import FORMATS
 from memory_bench.engines import data, figures, life, report, rows, summary
@@ -172,7 +173,7 @@ class TestPlans:
         file.write_text(text + text.splitlines()[0][:100])  # cut off while it was written
         told: list[Any] = []
         again = rows.run("tiny", self.TINY, file, most=1000, told=told.append)
-        assert again[:4] == rows.read(file)[:4] == json.loads(json.dumps(found))
+        assert again[:4] == plans.read(file)[:4] == json.loads(json.dumps(found))
         assert [row["key"]["rows"] for row in told] == [120] * 4
         assert rows.run("tiny", self.TINY, file, most=1000, told=told.append) == again
         assert len(told) == 4
@@ -182,7 +183,7 @@ class TestPlans:
         rows.run("tiny", self.TINY, file, most=60)
         before = file.read_text()
         other = Plan(data="iid", rows=[60], builds=1, dimensions=16, scans=["exact"])
-        with pytest.raises(BadInput, match=r"tiny\.jsonl holds rows of another plan: name another folder"):
+        with pytest.raises(BadInput, match=r"tiny\.jsonl holds rows of other dimensions: name another folder"):
             rows.run("tiny", other, file, most=60)
         assert file.read_text() == before
 

@@ -11,9 +11,10 @@ import pytest
 
 from adapters.engram.twins import figures, report, summary, unmeasured
 from adapters.engram.twins.report import PAGE, published, render
-from adapters.engram.twins.runs import Row, plans
+from adapters.engram.twins.runs import GROUP
 from memory_bench.drawing import FORMATS
 from memory_bench.errors import BadInput
+from memory_bench.plans import Row, names
 from memory_bench.provenance import ROOT
 
 ENDS = {"dense": 0.3, "engram": 0.95, "iso_parameter": 0.6, "capacity_1": 0.3, "salted": 0.2}
@@ -50,7 +51,7 @@ def recall(plan: str, arm: str, seed: int, end: float) -> Row:
 def rows(**changed: float) -> dict[str, list[Row]]:
     """Rows of three seeds for every plan but `text`, `locality` and `one_shot`, and none of a sweep."""
     ends = {**ENDS, **changed}
-    found: dict[str, list[Row]] = {plan: [] for plan in (*plans(), "one_shot")}
+    found: dict[str, list[Row]] = {plan: [] for plan in (*names(GROUP), "one_shot")}
     for plan in ("recall_4k", "recall_16k"):
         found[plan] = [recall(plan, arm, seed, end) for seed in (1, 2, 3) for arm, end in ends.items()]
     found["tables"] = [recall("tables", arm, seed, 0.9) for seed in (1, 2) for arm in ("rows_64", "engram", "orders_2")]
@@ -94,7 +95,7 @@ def test_what_was_not_measured_is_null_with_its_reason() -> None:
     assert number
     assert f"null <sup>{number[1]}</sup>: `text`" in page
     assert re.search(rf"text: behind the iso-parameter twin \| null <sup>{number[1]}</sup>", page)
-    empty = render({name: [] for name in (*plans(), "one_shot")})
+    empty = render({name: [] for name in (*names(GROUP), "one_shot")})
     assert "Nothing was measured yet" in empty
     assert "nan" not in page + empty
 
@@ -108,7 +109,7 @@ def test_plans_without_a_row_are_listed_with_the_command_that_runs_them() -> Non
     assert "- Text alone: bits per byte of docstrings that were not trained on" in listed
     every = {**rows(), "ablations_4k": [recall("ablations_4k", "engram", 1, 0.9)]}
     assert set(re.findall(r"twins (\w+)`", "\n".join(unmeasured.not_run(every)))) == {"locality", "one_shot", "text"}
-    assert not list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in plans()}))
+    assert not list(unmeasured.not_run({name: [row(name, "engram", 1, [])] for name in names(GROUP)}))
 
 
 def test_what_only_a_gpu_runs_is_said_to_have_never_run_until_one_was_measured(tmp_path: Path) -> None:

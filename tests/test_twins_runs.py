@@ -19,11 +19,12 @@ from adapters.engram.twins.facts import FactsPlan, best_step, teach
 from adapters.engram.twins.names import VOCABULARY, draw_names
 from adapters.engram.twins.recall import Recall, lens, tensors
 from adapters.engram.twins.recall_plan import RecallPlan
-from adapters.engram.twins.runs import Row, code_digest, load, plans, read, run
+from adapters.engram.twins.runs import GROUP, code_digest, load, run
 from adapters.engram.twins.sweep import best_rate
 from adapters.engram.twins.train import Course, train
 from adapters.engram.twins.twin import Twin
 from memory_bench.errors import BadInput
+from memory_bench.plans import Row, names, read
 from memory_bench.source_files import source_files
 
 TINY = RecallPlan(
@@ -84,10 +85,10 @@ def test_runs_of_another_plan_are_not_mixed(tmp_path: Path) -> None:
     file = tmp_path / "tiny.jsonl"
     single = replace(TINY, rates=[0.001], arms=["dense"], steps=1)
     run("tiny", single, file)
-    with pytest.raises(BadInput, match=r"tiny.jsonl holds runs of other options: name another folder \(--out"):
+    with pytest.raises(BadInput, match=r"tiny.jsonl holds rows of other options: name another folder \(--out"):
         run("tiny", replace(single, steps=2), file)
     file.write_text(json.dumps({**read(file)[0], "code": "0"}) + "\n")
-    with pytest.raises(BadInput, match="holds runs of other code"):
+    with pytest.raises(BadInput, match="holds rows of other code"):
         run("tiny", single, file)
 
 
@@ -111,7 +112,7 @@ def test_code_that_a_plan_imports_moves_its_digest_and_code_beside_it_does_not(
     assert len(digests) == 3
 
 
-@pytest.mark.parametrize("name", plans())
+@pytest.mark.parametrize("name", names(GROUP))
 def test_the_code_of_every_plan_is_the_network_its_rows_and_its_training_and_not_the_page(name: str) -> None:
     made_of = {f"{file.parent.name}/{file.name}" for file in source_files(type(load(name)).__module__)}
     twins = {f"twins/{part}.py" for part in ("arms", "backbone", "draws", "names", "recall", "train", "twin")}
@@ -131,7 +132,7 @@ def test_the_rate_with_the_lowest_loss_is_taken_and_one_that_blew_up_is_not() ->
     assert best_rate([], "a", [0.7]) == 0.7
 
 
-@pytest.mark.parametrize("name", plans())
+@pytest.mark.parametrize("name", names(GROUP))
 def test_every_plan_can_be_made_and_names_arms_and_ways_that_exist(name: str) -> None:
     plan = load(name)
     first = next(plan.jobs([]))

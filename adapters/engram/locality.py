@@ -31,8 +31,8 @@ from torch import Tensor
 
 from adapters.engram.memory import RowMemory
 from adapters.engram.slot import EngramSlot, EngramTable
-from adapters.engram.twins.runs import Job, Row
 from memory_bench.errors import BadInput
+from memory_bench.plans import Job, Row
 from memory_bench.readers.local import LocalReader
 from memory_bench.readers.model import LookUp
 from memory_bench.readers.tiny import TinyReader

@@ -26,9 +26,9 @@ from adapters.engram.code_book import NAME_ENDS, CodeBook, learn
 from adapters.engram.twins.arms import arm
 from adapters.engram.twins.names import FIRST_VALUE, VOCABULARY, Names, draw_names
 from adapters.engram.twins.recall import accuracy, tensors
-from adapters.engram.twins.runs import Job, Row
 from adapters.engram.twins.train import Course
 from adapters.engram.twins.twin import Twin
+from memory_bench.plans import Job, Row
 
 TIMED = 5
 """A write is timed so often; the median counts."""

@@ -16,6 +16,7 @@ import threadpoolctl
 from memory_bench.engines import plan, rows
 from memory_bench.engines.report import PUBLISHED, publish, write_page
 from memory_bench.errors import BadInput, Unavailable
+from memory_bench.plans import Row
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +49,7 @@ def _keep_to_one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def _tell(row: rows.Row) -> None:
+def _tell(row: Row) -> None:
     key = "  ".join(map(str, row["key"].values()))
     found = row.get("why") or f"recall {row['plain']['recall']:.3f}  {row['plain']['p50_ms']:.3f} ms"
     print(f"{row['plan']}  {key}  {found}", flush=True)

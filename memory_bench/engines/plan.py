@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import yaml
 
-from memory_bench import config
+from memory_bench import config, plans
 from memory_bench.contracts import Embedder, Memory
 from memory_bench.engines import data
 from memory_bench.engines.life import NEIGHBOURS, lived
@@ -22,6 +21,7 @@ from memory_bench.errors import BadInput, Unavailable
 
 CANDIDATES = (50, 100, 200, 400)  # of a search in a graph
 PARTITIONS = (1, 5, 20, 50)
+GROUP = "engines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +103,10 @@ def _set(node: dict[str, Any], key: str, value: str) -> None:
 
 
 def names() -> list[str]:
-    folder = files("memory_bench.conf") / "engines"
-    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return plans.names(GROUP)
 
 
 def load(name: str) -> Plan:
     """Return a plan by its name. Raises BadInput where there is none."""
-    if name not in names():
-        raise BadInput(f"plan {name!r}: expected one of {', '.join(names())} (conf/engines), or report")
-    options = yaml.safe_load((files("memory_bench.conf") / "engines" / f"{name}.yaml").read_text(encoding="utf-8"))
-    del options["_target_"]  # there is one kind of plan
-    return Plan(**options)
+    plan: Plan = plans.make(GROUP, name)
+    return plan

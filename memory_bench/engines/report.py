@@ -5,10 +5,10 @@ What no row holds is null, with the reason in a footnote.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from memory_bench import plans
 from memory_bench.engines import figures, plan, rows, summary
 from memory_bench.engines.predictions import COST_FACTOR, PREDICTIONS, RECALL_OFF
 from memory_bench.engines.summary import Row, Spread
@@ -49,17 +49,12 @@ class Notes:
 
 def publish(folder: Path) -> None:
     """Copy the rows of every plan that has some. Raises BadInput where none has."""
-    found = [folder / f"{name}.jsonl" for name in plan.names() if (folder / f"{name}.jsonl").exists()]
-    if not found:
-        raise BadInput(f"--out {folder}: no rows there; run a plan first: python -m memory_bench.engines clustered")
-    (ROOT / PUBLISHED).mkdir(parents=True, exist_ok=True)
-    for file in found:
-        shutil.copyfile(file, ROOT / PUBLISHED / file.name)
+    plans.publish(plan.GROUP, folder, ROOT / PUBLISHED, command="python -m memory_bench.engines clustered")
 
 
-def published() -> dict[str, list[rows.Row]]:
+def published() -> dict[str, list[plans.Row]]:
     """Return plan -> its rows."""
-    return {name: rows.read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plan.names()}
+    return {name: plans.read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plan.names()}
 
 
 def write_page() -> Path:

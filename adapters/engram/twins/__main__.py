@@ -15,12 +15,13 @@ import torch
 
 from adapters.engram.twins import runs
 from adapters.engram.twins.report import PUBLISHED, publish, write_page
+from memory_bench import plans
 from memory_bench.errors import BadInput, Unavailable
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m adapters.engram.twins", description=__doc__)
-    parser.add_argument("plans", nargs="+", metavar="PLAN", help=f"{', '.join(runs.plans())}, or report")
+    parser.add_argument("plans", nargs="+", metavar="PLAN", help=f"{', '.join(plans.names(runs.GROUP))}, or report")
     parser.add_argument("--out", type=Path, default=Path("results/twins"), help="where rows land (results/twins)")
     parser.add_argument("--publish", action="store_true", help=f"with report: copy the rows to {PUBLISHED} first")
     given = parser.parse_args(arguments)

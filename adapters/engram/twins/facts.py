@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from adapters.engram.twins.arms import arm
 from adapters.engram.twins.names import VOCABULARY, Names, draw_names
 from adapters.engram.twins.recall import Recall, accuracy, tensors
-from adapters.engram.twins.runs import Job, Row
 from adapters.engram.twins.train import BETAS, NOTHING, Course, mean_loss, train
 from adapters.engram.twins.twin import Twin
 from memory_bench.errors import Unavailable
+from memory_bench.plans import Job, Row
 
 LORA_RANK = 8
 KNOWN = 0.95

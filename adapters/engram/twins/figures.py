@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.engram.twins import summary
-from adapters.engram.twins.runs import Row
 from memory_bench import drawing
+from memory_bench.plans import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from adapters.engram.twins import summary
 from adapters.engram.twins.facts import best_step
-from adapters.engram.twins.runs import Row
+from memory_bench.plans import Row
 
 Found = Mapping[str, Sequence[Row]]
 Line = tuple[str, str]

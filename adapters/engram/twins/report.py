@@ -5,18 +5,18 @@ What no row holds is null, with the reason in a footnote.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.engram.twins import bounds, figures, predictions, summary, unmeasured, written
 from adapters.engram.twins.notes import ANYTHING, Notes, grid
-from adapters.engram.twins.runs import Row, plans, read
+from adapters.engram.twins.runs import GROUP
 from adapters.engram.twins.summary import NO_SEED, REACHED
 from adapters.engram.twins.sweep import best_rate
-from adapters.engram.twins.text import RUN
-from memory_bench.errors import BadInput
+from memory_bench import plans
+from memory_bench.plans import Row
 from memory_bench.provenance import ROOT
+from memory_bench.readers.training.corpus import RUN
 
 PUBLISHED = Path("results/published/engram")
 PAGE = Path("reports/engram.md")
@@ -24,17 +24,12 @@ PAGE = Path("reports/engram.md")
 
 def publish(folder: Path) -> None:
     """Copy the rows of every plan that has some. Raises BadInput where none has."""
-    found = [folder / f"{name}.jsonl" for name in plans() if (folder / f"{name}.jsonl").exists()]
-    if not found:
-        raise BadInput(f"--out {folder}: no rows there; run a plan first: python -m adapters.engram.twins recall_4k")
-    (ROOT / PUBLISHED).mkdir(parents=True, exist_ok=True)
-    for file in found:
-        shutil.copyfile(file, ROOT / PUBLISHED / file.name)
+    plans.publish(GROUP, folder, ROOT / PUBLISHED, command="python -m adapters.engram.twins recall_4k")
 
 
 def published() -> dict[str, list[Row]]:
     """Return plan -> its rows. The ablations stand among those of `recall_4k`, whose names and seeds they share."""
-    rows = {name: read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plans()}
+    rows = {name: plans.read(ROOT / PUBLISHED / f"{name}.jsonl") for name in plans.names(GROUP)}
     rows["recall_4k"] += rows.pop("ablations_4k")
     return rows
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapters.engram.twins.runs import Row
+from memory_bench.plans import Row
 from memory_bench.statistics import Interval, clustered_interval
 
 REACHED = 0.9

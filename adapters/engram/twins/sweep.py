@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.engram.twins.runs import Job, Row
+from memory_bench.plans import Job, Row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from adapters.engram.twins.runs import Row, plans
+from adapters.engram.twins.runs import GROUP
+from memory_bench.plans import Row, names
 from memory_bench.provenance import ROOT
 
 OFFLOADS = Path("results/published")
@@ -28,7 +29,9 @@ written and never executed.** Nothing on this page says what a place costs. To m
 def not_run(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     """Yield what has no figure here: plans without a row, each with its first line and the command that runs it."""
     ran = {row["plan"] for found in rows.values() for row in found}
-    left = [f"- {_title(name)}: run `python -m adapters.engram.twins {name}`" for name in plans() if name not in ran]
+    left = [
+        f"- {_title(name)}: run `python -m adapters.engram.twins {name}`" for name in names(GROUP) if name not in ran
+    ]
     if left:
         yield "## Not measured here"
         yield "\n".join(left)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from adapters.engram.twins import summary
 from adapters.engram.twins.facts import KNOWN, best_step
 from adapters.engram.twins.notes import ANYTHING, Notes, grid
-from adapters.engram.twins.runs import Row
+from memory_bench.plans import Row
 
 LOCAL = (
     ("rows_written", (0.0, 1.0), 2),
