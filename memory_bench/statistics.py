@@ -1,7 +1,7 @@
 """Intervals that know that questions of one episode are not independent.
 
 Resampling draws whole clusters (episodes), never single questions: four questions about one stream share its hay, its
-names and its luck. The work is SciPy's (`scipy.stats.bootstrap`, `binomtest`); this file only says what is resampled.
+names and its luck. `resampling` does it, as SciPy's bootstrap does; this file only says what is resampled.
 
 A mean over kinds of questions (`macro_mean`, `macro_difference`) is not resampled: a draw of ten episodes can miss a
 kind altogether, and has no mean of it. Its error is that of its linearisation over episodes.
@@ -14,13 +14,15 @@ tie, `mcnemar` whether right and wrong changed sides by chance, `holm` corrects 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from memory_bench.resampling import ratio_interval
 
 Floats = NDArray[np.float64]
 Method = Literal["bootstrap", "no spread", "linearised"]
@@ -79,7 +81,8 @@ def clustered_interval(
     mean = float(column.mean())
     if np.allclose(sums, mean * counts, rtol=0.0, atol=1e-9):
         return _without_spread(mean, len(column), len(sums), confidence=confidence, bounds=bounds)
-    low, high = _bootstrap(_ratio, (sums, counts), confidence=confidence, seed=seed)
+    # BCa, not percentile: with 10 clusters and a score near 0 or 1 percentile intervals hold the truth in .90 of cases
+    low, high = ratio_interval(sums, counts, resamples=RESAMPLES, confidence=confidence, seed=seed)
     return Interval(mean, low, high, len(column), len(sums))
 
 
@@ -254,21 +257,6 @@ def _linearised(values: Floats, kinds: Sequence[str], clusters: Sequence[str]) -
     if np.allclose(residuals, 0.0, rtol=0.0, atol=1e-9):
         return mean, None, count
     return mean, math.sqrt(count / (count - 1) * float(residuals @ residuals)), count
-
-
-def _ratio(sums: Floats, counts: Floats, axis: int = -1) -> Floats:
-    return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
-
-
-def _bootstrap(
-    statistic: Callable[..., Floats], sums: Sequence[Floats], *, confidence: float, seed: int
-) -> tuple[float, float]:
-    # BCa, not percentile: with 10 clusters and a score near 0 or 1 percentile intervals hold the truth in .90 of cases.
-    result = stats.bootstrap(
-        tuple(sums), statistic, paired=True, vectorized=True, method="BCa",
-        confidence_level=confidence, n_resamples=RESAMPLES, rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _without_spread(mean: float, n: int, clusters: int, *, confidence: float, bounds: tuple[float, float]) -> Interval:

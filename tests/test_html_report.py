@@ -40,8 +40,8 @@ def verdict(of: Sequence[Measured]) -> list[str]:
     return ["".join(part if isinstance(part, str) else part.text for part in sentence) for sentence in said]
 
 
-def asked(of: Sequence[Measured]) -> dict[str, Any]:
-    return explorer.data(page.sections(of))
+def asked(of: Sequence[Measured], *, most_bytes: int = 10**6) -> dict[str, Any]:
+    return explorer.data(page.sections(of), most_bytes=most_bytes)
 
 
 def test_every_figure_links_to_a_cell_of_the_page_and_every_null_to_its_reason(whole: Taken) -> None:
@@ -181,9 +181,8 @@ def test_questions_on_which_memories_disagree_come_first_and_the_rest_is_counted
     assert first["g"] == ["4411"]
 
 
-def test_questions_end_where_the_file_would_grow_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explorer, "MOST_BYTES", 2_000)
-    told = asked([measured("a", STRONG, columns=ASKED)])
+def test_questions_end_where_the_file_would_grow_too_large() -> None:
+    told = asked([measured("a", STRONG, columns=ASKED)], most_bytes=2_000)
     assert 0 < len(told["questions"]) < 40
     assert told["left"] == 40 - len(told["questions"])
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from memory_bench import statistics
+from memory_bench.resampling import ratio_interval
 from memory_bench.statistics import (
     clustered_interval,
     holm,
@@ -353,3 +354,19 @@ def test_about_95_of_100_macro_intervals_hold_the_truth(shares: tuple[float, ...
         luck = math.sqrt(0.3) * together + math.sqrt(0.7) * generator.normal(size=80)
         held += _holds(macro_mean((luck < limits).astype(float).tolist(), names, episodes), float(np.mean(shares)))
     assert least <= held / 1000 <= most
+
+
+@pytest.mark.parametrize(("clusters", "whole"), [(2, True), (10, True), (10, False), (100, True), (300, False)])
+def test_the_bootstrap_is_scipys(clusters: int, whole: bool) -> None:
+    """The same draws, bias correction and acceleration, and where fractions do not add up exactly the same rounding."""
+    luck = np.random.default_rng(clusters)
+    counts = luck.integers(1, 6, clusters).astype(float)
+    sums = counts * luck.random(clusters)
+    sums = np.floor(sums) + (np.arange(clusters) == 0) if whole else sums
+    found = ratio_interval(sums, counts, resamples=999, confidence=0.9, seed=3)
+    expected = stats.bootstrap(
+        (sums, counts), lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis), paired=True, vectorized=True,
+        confidence_level=0.9, n_resamples=999, rng=np.random.default_rng(3),
+    ).confidence_interval  # fmt: skip
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert found[0] < sums.sum() / counts.sum() < found[1]

@@ -14,8 +14,6 @@ from memory_bench.reporting.figures import (
     SCORE,
     Figure,
     Null,
-    absent,
-    findable,
     interval,
     macro,
     of_kinds,
@@ -33,10 +31,10 @@ FIGURES = (
 
 def figures(cell: Measured, controls: Mapping[str, Measured]) -> dict[str, Figure]:
     """Return the answer figures of one measured cell; `controls` are the cells of this table by control."""
-    asked = findable(cell.questions)
+    asked = cell.asked
     found: dict[str, Figure] = {
         "begins": _begins(asked),
-        "absent": interval(absent(cell.questions), SCORE),
+        "absent": interval(cell.absent, SCORE),
         "evidence": _evidence(asked),
     }
     for wording in ("", "event", "reworded"):
@@ -70,9 +68,8 @@ def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Fig
     """Return kind -> (score, evidence in the prompt), each over the questions of that kind."""
     if cell.reason is not None:
         return dict.fromkeys(kinds, (Null(cell.reason), Null(cell.reason)))
-    asked = findable(cell.questions)
-    parts = {kind: tagged(asked, "kind", kind) for kind in kinds}
-    brought = bool(asked["offered"].any())
+    parts = {kind: tagged(cell.asked, "kind", kind) for kind in kinds}
+    brought = bool(cell.asked["offered"].any())
     return {
         kind: (interval(part, SCORE), _evidence(part) if brought else Null(NO_PASSAGE)) for kind, part in parts.items()
     }
@@ -82,8 +79,8 @@ def headline(cell: Measured, kinds: Collection[str]) -> tuple[Figure, Figure]:
     """Return score and evidence in the prompt, each as the mean over these kinds: every kind counts the same."""
     if cell.reason is not None:
         return Null(cell.reason), Null(cell.reason)
-    part = of_kinds(cell.questions, kinds)
-    brought = bool(findable(cell.questions)["offered"].any())
+    part = of_kinds(cell.asked, kinds)
+    brought = bool(cell.asked["offered"].any())
     return macro(part, SCORE), macro(part, EVIDENCE) if brought else Null(NO_PASSAGE)
 
 
@@ -93,14 +90,14 @@ def by_apart(cell: Measured, apart: Mapping[str, str]) -> dict[str, Figure]:
     if cell.reason is not None:
         return dict.fromkeys(whats, Null(cell.reason))
     kinds = {what: [kind for kind, own in apart.items() if own == what] for what in whats}
-    return {what: interval(of_kinds(cell.questions, kinds[what]), SCORE) for what in whats}
+    return {what: interval(of_kinds(cell.asked, kinds[what]), SCORE) for what in whats}
 
 
 def by_nothing(cell: Measured, kinds: Iterable[str]) -> dict[str, Figure]:
     """Return kind -> score, each over the questions of that kind that have nothing to find."""
     if cell.reason is not None:
         return dict.fromkeys(kinds, Null(cell.reason))
-    asked = absent(cell.questions)
+    asked = cell.absent
     return {kind: interval(tagged(asked, "kind", kind), SCORE) for kind in kinds}
 
 
@@ -108,13 +105,13 @@ def by_depth(cell: Measured) -> dict[str, float]:
     """Return depth -> mean score over the questions whose evidence stood there; nothing where one has no answer."""
     if cell.reason is not None or not {"tags.depth", SCORE} <= set(cell.questions):
         return {}
-    asked = findable(cell.questions)
+    asked = cell.asked
     means = asked.groupby("tags.depth").agg(score=(SCORE, "mean"), unanswered=("answer", lambda a: a.isna().sum()))
     return {str(depth): float(row["score"]) for depth, row in means.iterrows() if not row["unanswered"]}
 
 
 def _slice(cell: Measured, wording: str) -> pd.DataFrame:
-    asked = findable(cell.questions)
+    asked = cell.asked
     return worded(asked, wording) if wording else asked
 
 

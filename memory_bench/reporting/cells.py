@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from memory_bench import config, records
 from memory_bench.catalogue import entries
 from memory_bench.errors import BadInput
 from memory_bench.metrics import EVIDENCE_METRICS
+from memory_bench.reporting.figures import absent, findable
 
 WRITTEN = ("write", "settle")  # what it takes until an episode can be asked
 CLOCKS = ("seconds", "gpu_seconds")
@@ -49,6 +51,16 @@ class Measured:
     reason: str | None = None
     returned: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> pd.DataFrame:
+        """Its questions that have something to find."""
+        return findable(self.questions)
+
+    @cached_property
+    def absent(self) -> pd.DataFrame:
+        """Its questions that have nothing to find."""
+        return absent(self.questions)
 
     @property
     def id(self) -> str:
@@ -93,7 +105,7 @@ def load(folder: Path, experiment: str) -> list[Measured]:
     files = [folder / f"{experiment}.parquet", folder / f"{experiment}.json"]
     if missing := [str(file) for file in files if not file.exists()]:
         raise BadInput(f"experiment {experiment!r} was not published: no {', '.join(missing)}; type --publish first")
-    together = pd.read_parquet(files[0])
+    together = _quick(pd.read_parquet(files[0]))
     # a column that holds nothing was not written
     together = together.assign(**{name: None for name in ("answer", "unanswered") if name not in together})
     facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
@@ -104,6 +116,15 @@ def load(folder: Path, experiment: str) -> list[Measured]:
         rows = _own_columns(tasks.get(task_of_cell[number], together.head(0)))
         found.append(Measured(questions=rows[rows["cell"] == number], **fact))
     return found
+
+
+def _quick(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with texts as objects: columns of one type are kept, and taken, together.
+
+    A report takes thousands of parts of its rows, and of eighty columns most are texts.
+    """
+    texts = [name for name in rows if rows[name].dtype == "str"]
+    return rows.astype(dict.fromkeys(texts, object)).copy()
 
 
 def _own_columns(rows: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import EVIDENCE, KIND, SCORE, Figure, Null, findable, lacking, of_kinds, unanswered
+from memory_bench.reporting.figures import EVIDENCE, KIND, SCORE, Figure, Null, lacking, of_kinds, unanswered
 from memory_bench.statistics import (
     Difference,
     macro_difference,
@@ -22,7 +22,7 @@ def figures(cell: Measured, best: Measured | None, *, confidence: float) -> dict
     if (reason := _not_compared(cell, best)) is not None:
         return dict.fromkeys(FIGURES, reason)
     assert best is not None
-    ours, theirs = (findable(source.questions) for source in (cell, best))
+    ours, theirs = (source.asked for source in (cell, best))
     own, other = (frame[SCORE].astype(float).tolist() for frame in (ours, theirs))
     episodes = ours["episode"].tolist()
     graded = bool({*own, *other} - {0.0, 1.0})
@@ -41,14 +41,14 @@ def headline(cell: Measured, best: Measured | None, kinds: Collection[str], *, c
     if (reason := _not_compared(cell, best)) is not None:
         return reason
     assert best is not None
-    ours, theirs = (of_kinds(source.questions, kinds) for source in (cell, best))
+    ours, theirs = (of_kinds(source.asked, kinds) for source in (cell, best))
     own, other = (frame[SCORE].astype(float).tolist() for frame in (ours, theirs))
     return macro_difference(own, other, list(ours[KIND]), list(ours["episode"]), confidence=confidence)
 
 
 def evidence(cell: Measured, best: Measured, *, confidence: float) -> Difference | Null:
     """Return how much more of the evidence stood in the prompt than with the best, on the same questions."""
-    ours, theirs = (findable(source.questions) for source in (cell, best))
+    ours, theirs = (source.asked for source in (cell, best))
     if (reason := lacking(ours, EVIDENCE)) is not None:
         return reason
     own, other = (frame[EVIDENCE].astype(float).tolist() for frame in (ours, theirs))
@@ -57,8 +57,8 @@ def evidence(cell: Measured, best: Measured, *, confidence: float) -> Difference
 
 def best_evidence(measured: Sequence[Measured]) -> Measured | None:
     """Return the memory with the most evidence in the prompt, among those that bring passages within the budget."""
-    judged = [cell for cell in measured if _brings(cell) and lacking(findable(cell.questions), EVIDENCE) is None]
-    return max(judged, key=lambda cell: findable(cell.questions)[EVIDENCE].mean(), default=None)
+    judged = [cell for cell in measured if _brings(cell) and lacking(cell.asked, EVIDENCE) is None]
+    return max(judged, key=lambda cell: cell.asked[EVIDENCE].mean(), default=None)
 
 
 def _not_compared(cell: Measured, best: Measured | None) -> Null | None:
@@ -68,24 +68,22 @@ def _not_compared(cell: Measured, best: Measured | None) -> Null | None:
         return Null("no memory brought a passage within the budget")
     if cell is best:
         return Null("itself")
-    return unanswered(findable(cell.questions))
+    return unanswered(cell.asked)
 
 
 def best_external(measured: Sequence[Measured]) -> Measured | None:
     """Return the memory with the highest score among those that bring passages within the budget."""
-    return max(_eligible(measured), key=lambda cell: findable(cell.questions)[SCORE].mean(), default=None)
+    return max(_eligible(measured), key=lambda cell: cell.asked[SCORE].mean(), default=None)
 
 
 def best_headline(measured: Sequence[Measured], kinds: Collection[str]) -> Measured | None:
     """Return the memory with the highest mean over these kinds, among the same; None where there are no such kinds."""
     eligible = _eligible(measured) if kinds else []
-    return max(
-        eligible, key=lambda cell: of_kinds(cell.questions, kinds).groupby(KIND)[SCORE].mean().mean(), default=None
-    )
+    return max(eligible, key=lambda cell: of_kinds(cell.asked, kinds).groupby(KIND)[SCORE].mean().mean(), default=None)
 
 
 def _eligible(measured: Sequence[Measured]) -> list[Measured]:
-    return [cell for cell in measured if _brings(cell) and unanswered(findable(cell.questions)) is None]
+    return [cell for cell in measured if _brings(cell) and unanswered(cell.asked) is None]
 
 
 def _brings(cell: Measured) -> bool:

@@ -52,9 +52,8 @@ def tagged(questions: pd.DataFrame, tag: str, value: str) -> pd.DataFrame:
 
 
 def of_kinds(questions: pd.DataFrame, kinds: Collection[str]) -> pd.DataFrame:
-    """Return the questions of these kinds that have something to find."""
-    asked = findable(questions)
-    return asked[asked[KIND].isin(list(kinds))] if KIND in asked else asked.head(0)
+    """Return the questions of these kinds."""
+    return questions[questions[KIND].isin(list(kinds))] if KIND in questions else questions.head(0)
 
 
 def macro(questions: pd.DataFrame, column: str) -> Interval | Null:
@@ -68,7 +67,7 @@ def interval(questions: pd.DataFrame, column: str) -> Interval | Null:
     """Return the mean of a score over these questions; null where one of them lacks it."""
     if (reason := lacking(questions, column)) is not None:
         return reason
-    return _interval(tuple(questions[column].astype(float)), tuple(questions["episode"]))
+    return _interval(tuple(questions[column].astype(float).tolist()), tuple(questions["episode"].tolist()))
 
 
 @cache  # a bootstrap takes 40 ms, and twins share every score
@@ -88,9 +87,10 @@ def lacking(questions: pd.DataFrame, column: str) -> Null | None:
     """
     if not len(questions):
         return Null("no such question in this task")
-    lacking = questions[questions[column].isna()] if column in questions else questions
-    if not len(lacking):
+    empty = questions[column].isna() if column in questions else pd.Series(True, index=questions.index)
+    if not empty.any():
         return None
+    lacking = questions[empty]
     whys = list(lacking["unanswered"].dropna()) if "unanswered" in lacking else []
     return Null(f"{whys[0] if whys else NOT_JUDGED}: {len(lacking)} of {len(questions)} questions")
 
@@ -102,4 +102,4 @@ def median(rows: pd.DataFrame, column: str, missing: Mapping[str, str]) -> float
 
 
 def _has_answer(questions: pd.DataFrame) -> pd.Series[bool]:
-    return questions["gold"].map(lambda gold: tuple(gold) != (UNKNOWN,)).astype(bool)
+    return questions["gold"].map(lambda gold: len(gold) != 1 or gold[0] != UNKNOWN).astype(bool)

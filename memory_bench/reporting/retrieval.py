@@ -33,20 +33,20 @@ NOTHING = {"stale": "the task replaces nothing", "ghosts": "the task forgets not
 
 def figures(questions: pd.DataFrame) -> dict[str, Figure]:
     """Return the retrieval figures of one cell: each over the questions that it can be asked of."""
-    return {**{name: _figure(questions, name) for name in SCORES}, AREA: _area(questions)}
-
-
-def _area(questions: pd.DataFrame) -> Figure:
-    """Return the area under evidence against log2 of the budget: it is linear, so the mean of that of each question."""
-    if not isinstance(judged := _figure(questions, f"evidence_{RETRIEVAL_BUDGETS[-1]}"), Interval):
-        return judged
     asked = findable(questions)
-    columns = {budget: f"scores.evidence@{budget}" for budget in RETRIEVAL_BUDGETS}
-    areas = [budget_area({budget: row[name] for budget, name in columns.items()}) for row in asked.to_dict("records")]
-    return interval(asked.assign(**{AREA: areas}), AREA)
+    return {**{name: _figure(questions, asked, name) for name in SCORES}, AREA: _area(questions, asked)}
 
 
-def _figure(questions: pd.DataFrame, name: str) -> Figure:
+def _area(questions: pd.DataFrame, asked: pd.DataFrame) -> Figure:
+    """Return the area under evidence against log2 of the budget: it is linear, so the mean of that of each question."""
+    if not isinstance(judged := _figure(questions, asked, f"evidence_{RETRIEVAL_BUDGETS[-1]}"), Interval):
+        return judged
+    curves = list(zip(*(asked[f"scores.evidence@{budget}"] for budget in RETRIEVAL_BUDGETS), strict=True))
+    areas = {curve: budget_area(dict(zip(RETRIEVAL_BUDGETS, curve, strict=True))) for curve in set(curves)}
+    return interval(asked.assign(**{AREA: [areas[curve] for curve in curves]}), AREA)
+
+
+def _figure(questions: pd.DataFrame, asked: pd.DataFrame, name: str) -> Figure:
     if not questions["offered"].any():
         return Null(NO_PASSAGE)
     column = f"scores.{SCORES[name]}"
@@ -56,7 +56,7 @@ def _figure(questions: pd.DataFrame, name: str) -> Figure:
         having = questions[questions[column].notna()]
         return interval(having, column) if len(having) else Null(NOTHING[name])
     if name not in ASKED_OF:
-        return interval(findable(questions), column)
+        return interval(asked, column)
     judged = questions[questions[ASKED_OF[name]].map(len) > 0]
     return interval(judged, column) if len(judged) else Null(NOTHING[name])
 
@@ -65,11 +65,11 @@ def by_kind(cell: Measured, kinds: Iterable[str], hard: Collection[str]) -> dict
     """Return how early evidence was ranked, measure -> kind -> figure; "" is the mean over the hard kinds."""
     if cell.reason is not None or not cell.questions["offered"].any():
         return {}
-    asked = findable(cell.questions)
+    asked = cell.asked
     columns = {name: f"scores.{name}" for name in RANKED}
     return {
         name: {
-            **({"": macro(of_kinds(cell.questions, hard), column)} if hard else {}),
+            **({"": macro(of_kinds(asked, hard), column)} if hard else {}),
             **{kind: interval(tagged(asked, "kind", kind), column) for kind in kinds},
         }
         for name, column in columns.items()

@@ -9,6 +9,7 @@ python -m memory_bench report +experiment=needle --by=depth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 import pandas as pd
 
@@ -17,19 +18,22 @@ from memory_bench.metrics import EVIDENCE_METRICS
 from memory_bench.reporting import contrasts
 from memory_bench.reporting.cells import Measured
 from memory_bench.reporting.comparison import titles
-from memory_bench.reporting.figures import Figure, absent, findable, interval
+from memory_bench.reporting.figures import Figure, interval
 from memory_bench.reporting.numbers import Notes, grid, named
 from memory_bench.reporting.table import Row, groups, heads
 
 BROUGHT = ("evidence_in_context", "hit@1", "stale@1", "recall@10", "mrr")  # of EVIDENCE_METRICS; the others by budget
 ASKED_OF = {"stale@1": "stale"}  # a score of questions that name such events
+JUDGED = ("episode", "answer", "unanswered", *ASKED_OF.values())  # beside the score: what a slice of it needs
 WITHOUT = "no tag"
 READ_SO = (
     "In brackets behind a value: how many questions have it. Brackets behind a mean hold 95 % intervals over episodes "
     "(bootstrap, BCa; exact binomial where all episodes agree). {} and {} are judged without a reader."
 ).format(", ".join(BROUGHT[:-1]), BROUGHT[-1])
 
-Pick = Callable[[pd.DataFrame], pd.DataFrame]
+Pick = Callable[[Measured], pd.DataFrame]
+findable: Pick = attrgetter("asked")
+absent: Pick = attrgetter("absent")
 
 
 def render(cells: Sequence[Measured], tag: str) -> str:
@@ -65,7 +69,7 @@ def _grids(group: Sequence[Measured], tag: str, twins: Mapping[str, str], notes:
         yield f"{name} by {tag}", _grid(rows, name, tag, findable, notes)
     for name in brought:
         yield f"{name} by {tag}", _grid(bringing, name, tag, findable, notes)
-    if len(absent(group[0].questions)):
+    if len(absent(group[0])):
         for name in scores:
             yield f"{name} by {tag}, nothing to find", _grid(rows, name, tag, absent, notes)
 
@@ -80,12 +84,12 @@ def sliced(
     rows: Sequence[tuple[Row, Measured]], name: str, tag: str, pick: Pick
 ) -> tuple[dict[str, int], list[tuple[Row, list[Figure]]]]:
     """Return value of the tag -> how many of the picked questions have it, and of each row a score at each value."""
-    counts = _tagged(pick(rows[0][1].questions), tag).value_counts()
+    counts = _tagged(pick(rows[0][1]), tag).value_counts()
     values = sorted(counts.index, key=_place)
     found = []
     for head, cell in rows:
-        asked = pick(cell.questions)
-        own = _tagged(asked, tag)
+        asked = pick(cell)
+        own, asked = _tagged(asked, tag), asked[[column for column in (*JUDGED, f"scores.{name}") if column in asked]]
         found.append((head, [_figure(asked[own == value], name) for value in values]))
     return {value: int(counts[value]) for value in values}, found
 

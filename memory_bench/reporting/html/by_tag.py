@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from memory_bench.reporting.figures import EVIDENCE, KIND, SCORE, findable
+from memory_bench.reporting.figures import EVIDENCE, KIND, SCORE
 from memory_bench.reporting.html.overview import Line
 from memory_bench.reporting.html.shown import Figures, Section
-from memory_bench.reporting.slices import sliced
+from memory_bench.reporting.slices import findable, sliced
 
 FIRST = ("ngram_covered", KIND.removeprefix("tags."), "wording")
 MOST_VALUES = 12  # a tag with more of them (the name of a subject) makes no slices that anyone reads
@@ -58,7 +58,7 @@ def _slices(section: Section, tag: str, figures: Figures) -> Slices:
 def _tags(section: Section) -> Iterator[str]:
     """Yield the tags that tell questions of a section apart, and have few values."""
     measured = section.measured(section.table.rows)
-    asked = findable(measured[0][1].questions)
+    asked = measured[0][1].asked
     names = [str(name).removeprefix("tags.") for name in asked if str(name).startswith("tags.")]
     for name in sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
         if 1 < asked[f"tags.{name}"].nunique() <= MOST_VALUES:

@@ -7,7 +7,7 @@ twins give the same answers, and memories bring the same passages.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ from memory_bench.reporting.html.shown import Section
 
 NOT_COUNTED = "not measured"
 MOST = 2_000  # questions
-MOST_BYTES = 3_500_000  # of a page of 5 MB: passages can be long
 SECONDS = ("costs.read_seconds", "costs.generate_seconds")
 COLUMNS = {
     *("question", "query", "cloze", "gold", "answer", "unanswered", "passages"),
@@ -47,20 +46,25 @@ class Texts:
         return self.places[text]
 
 
-def data(sections: Sequence[Section]) -> dict[str, Any]:
+def data(sections: Sequence[Section], *, most_bytes: int) -> dict[str, Any]:
     """Return what the page's script shows: tables with their cells, questions, texts, and how many are left out.
+
+    It is about `most_bytes` long as JSON, or shorter.
 
     A question is {t: table, q: query, c: cloze, g: gold, k: tags, i: id, a: answers}; an answer, one a cell of the
     table in its order, is [answer, why there is none, score, context tokens, ms to read, ms to generate, passages as
     the prompt prints them].
     """
     told = [section for section in sections if section.table.private is None]
-    rows = [[_rows(cell) for _, cell in section.measured(section.table.rows)] for section in told]
+    wanted = _ordered(told)[:MOST]
+    rows = [
+        _rows(section, [place for table, place in wanted if table == number]) for number, section in enumerate(told)
+    ]
     texts, questions, size = Texts(), [], 0
-    for table, place in _ordered(told)[:MOST]:
-        found = _question(table, [cell[place] for cell in rows[table]], _judged(told[table]), texts)
+    for table, _ in wanted:
+        found = _question(table, next(rows[table]), _judged(told[table]), texts)
         size += len(json.dumps(found)) + 1
-        if size + texts.letters > MOST_BYTES:
+        if size + texts.letters > most_bytes:
             break
         questions.append(found)
     asked = sum(section.table.questions for section in sections)
@@ -100,9 +104,14 @@ def _ordered(sections: Sequence[Section]) -> list[tuple[int, int]]:
     return [(table, row) for _, table, row in sorted(found)]
 
 
-def _rows(cell: Measured) -> list[dict[str, Any]]:
+def _rows(section: Section, places: Sequence[int]) -> Iterator[tuple[dict[str, Any], ...]]:
+    """Yield what each cell of a table says of the questions at these places, question by question."""
+    return zip(*(_of_cell(cell, places) for _, cell in section.measured(section.table.rows)), strict=True)
+
+
+def _of_cell(cell: Measured, places: Sequence[int]) -> list[dict[str, Any]]:
     wanted = [name for name in map(str, cell.questions) if name in COLUMNS or name.startswith("tags.")]
-    rows: list[dict[str, Any]] = cell.questions[wanted].to_dict("records")  # type: ignore[assignment]
+    rows: list[dict[str, Any]] = cell.questions[wanted].iloc[list(places)].to_dict("records")  # type: ignore[assignment]
     return rows
 
 

@@ -18,6 +18,7 @@ from memory_bench.reporting.html.shown import Figures, Section
 from memory_bench.reporting.table import groups, tables
 
 HERE = Path(__file__).parent
+MOST_BYTES = 4_800_000  # of a page of 5 MB: signs that JSON or HTML escape are longer than they are counted
 
 
 def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[str] = ()) -> str:
@@ -29,7 +30,7 @@ def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[st
     measured = [section for section in found if section.table.questions]
     figures, drawn = Figures(), fronts.draw(measured)
     script = Markup((HERE / "page.js").read_text(encoding="utf-8"))
-    return _environment().get_template("page.html.jinja").render(
+    page = _environment().get_template("page.html.jinja").render(
         experiment=experiment,
         typed=" ".join([f"+experiment={experiment}", *overrides]),
         sections=found,
@@ -44,7 +45,6 @@ def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[st
         slices=by_tag.slices(measured, figures),
         fronts=drawn[0],
         legend=Markup(drawn[1]),
-        questions=htmlsafe_json_dumps(explorer.data(measured), separators=(",", ":")),
         entries=ledger.entries(found),
         machines=ledger.machines(cells),
         warnings=ledger.warnings(cells),
@@ -55,6 +55,10 @@ def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[st
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )  # fmt: skip
+    # what has room beside all the rest is known when that is there; no text of it can hold this tag, it is escaped
+    before, place, after = page.partition('<script type="application/json" id="data">')
+    questions = explorer.data(measured, most_bytes=MOST_BYTES - len(page.encode(errors="xmlcharrefreplace")))
+    return f"{before}{place}{htmlsafe_json_dumps(questions, separators=(',', ':'))}{after}"
 
 
 def sections(cells: Sequence[Measured]) -> list[Section]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from memory_bench.reporting import contrasts
-from memory_bench.reporting.figures import EVIDENCE, Figure, findable, interval
+from memory_bench.reporting.figures import EVIDENCE, Figure, interval
 from memory_bench.reporting.html.shown import Figures, Section, Shown
 from memory_bench.reporting.table import Row
 from memory_bench.statistics import Difference
@@ -79,7 +79,7 @@ def _evidence(sections: Sequence[Section]) -> dict[str, Standing]:
                 if cell is not best
             ]
             against = [(row, one) for row, one in compared if isinstance(one, Difference)]
-            found[title] = Standing(leader, interval(findable(best.questions), EVIDENCE), against)
+            found[title] = Standing(leader, interval(best.asked, EVIDENCE), against)
     return found
 
 
