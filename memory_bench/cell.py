@@ -15,6 +15,7 @@ from memory_bench import config, provenance, runner, terminal
 from memory_bench.contracts import Embedder, Memory, Reader, Task
 from memory_bench.errors import NoAnswer
 from memory_bench.meter import Meter
+from memory_bench.places import Elsewhere, at_work
 from memory_bench.records import Operation, Record, Writer, is_complete
 
 
@@ -48,13 +49,16 @@ class Parts:
 def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False) -> Outcome:
     """Measure one cell. It is `alone` where it has the process to itself; a finished one is kept, or measured `again`.
 
-    Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished.
+    Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished. Raises
+    Elsewhere where another process is at the cell, unless it is to be measured `again`.
     """
     parts = _build(cell, alone=alone)
     try:
         place = _place(cell, parts)
         if not again and is_complete(place):
             return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
+        if not again and (folder := at_work(place)):
+            raise Elsewhere(folder)
         return _walk(cell, parts, place, command)
     finally:
         parts.memory.close()

@@ -5,15 +5,16 @@
                             config.yaml        the resolved options
                             provenance.json    what ran where, and whether it finished
 
-A run is written beside its final place, as RUN.unfinished-PROCESS, and takes that place when its last row is on disk:
-what lies under RUN is always one complete run.
+A run is written beside its final place, as RUN.unfinished-MACHINE-PROCESS, and takes that place when its last row is
+on disk: what lies under RUN is always one complete run, also where many processes and machines share the folder. There
+is no lock that a dead process could leave behind.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,17 +24,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import yaml
 
 from memory_bench.errors import BadInput
+from memory_bench.places import REPLACED, UNFINISHED, drop_abandoned, this_process
 from memory_bench.provenance import now
 
 if TYPE_CHECKING:  # pandas takes half a second to import, and a run does without it
     import pandas as pd
 
-UNFINISHED = ".unfinished-"
-REPLACED = ".replaced-"
 _SPREAD = ("scores", "costs", "tags")
 
 
@@ -85,7 +84,7 @@ class Writer:
 
     def __init__(self, place: Path, *, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         self.place = place
-        self.folder = place.with_name(f"{place.name}{UNFINISHED}{os.getpid()}")
+        self.folder = place.with_name(f"{place.name}{UNFINISHED}{this_process()}")
         self.config = config
         self.provenance = {**provenance, "start": now(), "end": None}
         self.questions = 0
@@ -94,7 +93,7 @@ class Writer:
     def __enter__(self) -> Writer:
         with self._one_line_of_trouble():
             self.place.parent.mkdir(parents=True, exist_ok=True)
-            _drop_abandoned(self.place)
+            drop_abandoned(self.place)
             self.folder.mkdir()
             _save_options(self.folder, self.config)
             self._save_provenance(why=None)
@@ -130,13 +129,11 @@ class Writer:
 
     def finish(self) -> None:
         """Mark the run complete and move it to its place; an older run of the same cell gives way."""
-        older = self.place.with_name(f"{self.place.name}{REPLACED}{os.getpid()}")
+        older = self.place.with_name(f"{self.place.name}{REPLACED}{this_process()}")
         with self._one_line_of_trouble():
             self._save_provenance(why=None, end=now(), finished=True)
             try:
-                if self.place.exists():
-                    self.place.rename(older)
-                self.folder.rename(self.place)
+                self._take_place(older)
             except BaseException:  # Ctrl-C too: the cell keeps the run that it had
                 if older.exists() and not self.place.exists():
                     older.rename(self.place)
@@ -144,6 +141,19 @@ class Writer:
             self.finished = True
         for outdated in (older, _note_folder(self.place.parent, self.config)):
             shutil.rmtree(outdated, ignore_errors=True)
+
+    def _take_place(self, older: Path) -> None:
+        while True:
+            with suppress(FileNotFoundError):  # mostly there is no older run
+                self.place.rename(older)
+            try:
+                self.folder.rename(self.place)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                shutil.rmtree(older, ignore_errors=True)  # another process has just put its run there: that one is it
+            else:
+                return
 
     def _save_provenance(self, *, why: str | None, end: str | None = None, finished: bool = False) -> None:
         facts = {**self.provenance, "end": end, "questions": self.questions, "finished": finished, "why": why}
@@ -164,10 +174,11 @@ class Writer:
 def note_missing(results: Path, config: Mapping[str, Any], why: str) -> None:
     """Leave a note that a cell has no result, and why: a report then shows the row with its reason."""
     folder = _note_folder(results / config["choices"]["task"] / config["choices"]["memory"], config)
-    folder.mkdir(parents=True, exist_ok=True)
-    _save_options(folder, config)
     facts = {"start": now(), "end": now(), "questions": 0, "finished": False, "why": why}
-    _save_json(folder / "provenance.json", facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):  # another process has just finished the cell, and took the note away
+        _save_options(folder, config)
+        _save_json(folder / "provenance.json", facts)
 
 
 def _note_folder(parent: Path, config: Mapping[str, Any]) -> Path:
@@ -181,20 +192,12 @@ def _save_options(folder: Path, config: Mapping[str, Any]) -> None:
 
 def _save_json(path: Path, facts: Mapping[str, object]) -> None:
     """Write beside and replace: the file is the old one or the new one, never a part."""
-    beside = path.with_name(path.name + ".new")
+    beside = path.with_name(f"{path.name}.new-{this_process()}")
     try:
         beside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _drop_abandoned(place: Path) -> None:
-    """Remove what processes that are gone (or this one, which has come to the cell again) left of runs of this cell."""
-    for folder in [*place.parent.glob(f"{place.name}{UNFINISHED}*"), *place.parent.glob(f"{place.name}{REPLACED}*")]:
-        process = int(folder.name.rpartition("-")[2])
-        if process == os.getpid() or not psutil.pid_exists(process):
-            shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,14 @@ def open_run(folder: Path) -> Run:
         raise BadInput(f"{folder} holds a run that cannot be read ({said}); remove it and run its cell again") from None
 
 
+def _there(folder: Path) -> Run | None:
+    """Return the run in a folder; None where another process has moved it meanwhile."""
+    try:
+        return open_run(folder)
+    except FileNotFoundError:
+        return None
+
+
 def is_complete(folder: Path) -> bool:
     """Whether a folder holds a finished run with all its rows; what a crash of the machine left of one is none."""
     try:
@@ -246,8 +257,8 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
     """
     cell = f"{config['choices']['task']}/{config['choices']['memory']}" if config else "*/*"
     folders = [file.parent for file in Path(results).glob(f"{cell}/*/provenance.json")]
-    found = [open_run(folder) for folder in folders if REPLACED not in folder.name]
-    wanted = [run for run in found if config is None or run.config == config]
+    found = [_there(folder) for folder in folders if REPLACED not in folder.name]
+    wanted = [run for run in found if run is not None and (config is None or run.config == config)]
     return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)
 
 

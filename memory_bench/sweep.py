@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from memory_bench import cell, config, isolation, records
 from memory_bench.errors import BadInput, Unavailable, Withheld
+from memory_bench.places import Elsewhere, wait_for
 
 BROKEN = ("failed", "unavailable")
 """What the line of a cell without a result begins with."""
@@ -17,13 +19,19 @@ BROKEN = ("failed", "unavailable")
 def run(overrides: Sequence[str], console: Console) -> bool:
     """Measure every cell of a sweep that has no finished run, print a line of each, and return whether all have one.
 
-    Raises BadInput where an override cannot be swept.
+    Cells that other processes are at are left to them, and looked at again in the end. Raises BadInput where an
+    override cannot be swept.
     """
     cells = config.expand(overrides)
+    elsewhere: list[int] = []
     broken = 0
-    for number, one in enumerate(cells, start=1):
-        console.print(f"[{number}/{len(cells)}] {' '.join(one)}", markup=False, soft_wrap=True)
-        line = line_of(one)
+    for number, one in itertools.chain(enumerate(cells), ((left, cells[left]) for left in elsewhere)):
+        console.print(f"[{number + 1}/{len(cells)}] {' '.join(one)}", markup=False, soft_wrap=True)
+        try:
+            line = line_in_the_end(one) if number in elsewhere else line_of(one)
+        except Elsewhere as other:
+            elsewhere.append(number)
+            line = f"another process is at it, looked at again in the end: {other}"
         broken += line.startswith(BROKEN)
         console.print(f"    {line}", markup=False, soft_wrap=True)
     if broken:
@@ -31,10 +39,20 @@ def run(overrides: Sequence[str], console: Console) -> bool:
     return not broken
 
 
+def line_in_the_end(overrides: Sequence[str]) -> str:
+    """Return the line of a cell, as `line_of` does; where another process is at it, when that one has ended."""
+    while True:
+        try:
+            return line_of(overrides)
+        except Elsewhere as other:
+            wait_for(other.args[0])
+
+
 def line_of(overrides: Sequence[str]) -> str:
     """Measure one cell of a sweep, or keep its finished run, and return how it went in a line.
 
-    Where it has no result, its folder gets a note with the reason: reports show it.
+    Where it has no result, its folder gets a note with the reason: reports show it. Raises Elsewhere where another
+    process is at it.
     """
     composed = None
     try:
@@ -44,6 +62,8 @@ def line_of(overrides: Sequence[str]) -> str:
         return f"failed: {config.one_line(error)}"  # a note of it would hold what was typed
     except (BadInput, Unavailable) as error:
         why = f"{'unavailable' if isinstance(error, Unavailable) else 'failed'}: {config.one_line(error)}"
+    except Elsewhere:
+        raise
     except isolation.Lost as error:
         why = f"failed: {error}"
     except Exception as error:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -73,30 +71,6 @@ def test_a_sweep_that_was_stopped_anywhere_goes_on_and_ends_as_one_that_was_not(
         assert kept(capsys.readouterr().out) == len(finished)
         assert answers(folder) == wanted
         assert len(records.runs(folder)) == 2, "something of the stopped run is left"
-
-
-def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    """kill -9 while a long cell is running: what was finished is kept, the rest of a cell is not mixed with the new."""
-    code = "from tests import stubs; stubs.register(); from memory_bench.__main__ import main; raise SystemExit(main())"
-    command = [sys.executable, "-c", code, "-m", "+task=stub", "+memory=stub", "reader=stub"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([*command, "seed=0,1", "task.episodes=400"], cwd=tmp_path, env=environment) as process:
-        try:
-            end = time.monotonic() + 60
-            while not any("." not in run.folder.name for run in records.runs("results")):
-                assert time.monotonic() < end, "no cell within a minute"
-                time.sleep(0.01)
-            while not any(file.stat().st_size for file in Path("results").glob("*/*/*.unfinished-*/records.jsonl")):
-                assert process.poll() is None, "the second cell ended before it could be killed"
-                time.sleep(0.001)
-            process.send_signal(signal.SIGKILL)
-        finally:
-            process.kill()
-    states = sorted(run.finished for run in records.runs("results"))
-    assert states == [False, True]
-    assert main(["-m", "+task=stub", "+memory=stub", "reader=stub", "seed=0,1", "task.episodes=400"]) == 0
-    assert [run.finished for run in records.runs("results")] == [True, True]
-    assert records.load("results").groupby("seed").size().to_dict() == {0: 1200, 1: 1200}
 
 
 def test_a_finished_run_that_lost_rows_is_run_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_bench import records
+from memory_bench import places, records
 from memory_bench.errors import BadInput
 from memory_bench.records import Operation, Record, Writer
 
@@ -118,17 +119,65 @@ def test_a_run_that_breaks_leaves_the_finished_one_alone(place: Path, tmp_path: 
 def test_an_abandoned_run_makes_room_for_a_new_one(place: Path) -> None:
     with suppress(ZeroDivisionError), writer(place) as out:
         _ = 1 / 0
-    gone = place.with_name(f"{place.name}{records.UNFINISHED}{2**22 + 1}")  # beyond the largest process id of Linux
+    gone = out.folder.with_name(f"{out.folder.name.rpartition('-')[0]}-{2**22 + 1}")  # beyond the ids of Linux
     out.folder.rename(gone)
+    assert places.at_work(place) is None
     write_run(place, RECORD)
     assert not gone.exists()
 
 
 def test_a_run_of_a_living_process_is_left_alone(place: Path) -> None:
-    living = place.with_name(f"{place.name}{records.UNFINISHED}{os.getppid()}")
+    own = writer(place).folder.name
+    living = place.with_name(f"{own.rpartition('-')[0]}-{os.getppid()}")
     living.mkdir(parents=True)
+    assert places.at_work(place) == living
     write_run(place, RECORD)
     assert living.exists()
+
+
+def test_a_run_of_another_machine_is_left_alone_until_nothing_has_come_for_long(place: Path) -> None:
+    foreign = place.with_name(f"{place.name}{places.UNFINISHED}another_machine-1")
+    foreign.mkdir(parents=True)
+    (foreign / "records.jsonl").touch()
+    assert places.at_work(place) == foreign
+    write_run(place, RECORD)
+    assert foreign.exists()
+    for silence, at_work, kept in ((places.SILENCE_SECONDS, None, True), (places.ABANDONED_SECONDS, None, False)):
+        for file in (foreign / "records.jsonl", foreign):
+            os.utime(file, times=(time.time() - silence - 1,) * 2)
+        assert places.at_work(place) == at_work
+        write_run(place, RECORD)
+        assert foreign.exists() == kept
+
+
+def test_a_run_that_has_ended_is_at_work_no_more_though_its_process_lives(place: Path) -> None:
+    with suppress(ZeroDivisionError), writer(place) as out:
+        living = place.with_name(f"{out.folder.name.rpartition('-')[0]}-{os.getppid()}")
+        _ = 1 / 0
+    out.folder.rename(living)
+    assert places.at_work(place) is None
+
+
+def test_a_run_that_another_process_finished_meanwhile_gives_way_whole(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking at the place and taking it, the other takes it: once, and as often as it likes."""
+    with writer(place) as out:
+        out.write(RECORD)
+        rename, left = Path.rename, [3]
+
+        def busy(source: Path, target: Path) -> Path:
+            if target == place and left[0]:
+                left[0] -= 1
+                place.mkdir()
+                (place / "records.jsonl").write_text("of the other")
+            return rename(source, target)
+
+        monkeypatch.setattr(Path, "rename", busy)
+        out.finish()
+    assert left == [0]
+    assert len(records.load(place)) == 1
+    assert os.listdir(place.parent) == [place.name]  # noqa: PTH208
 
 
 def test_a_row_that_is_not_a_number_is_refused_and_leaves_nothing(place: Path) -> None:
