@@ -3,8 +3,15 @@
 python -m memory_bench gate                                      measure, compare, one line a cell
 python -m memory_bench gate --accept "why the numbers moved"     and keep what was measured as the new baselines
 python -m memory_bench gate +experiment=NAME baselines=FOLDER    another matrix, other baselines
+python -m memory_bench gate --base main                          and whether a run became slower since that revision,
+                                                                 the two in turn on this machine
+python -m memory_bench gate --benchmarks BASE HEAD               or whether benchmarks did: folders of files that
+                                                                 pytest-benchmark wrote in turn, by name in pairs
+python -m memory_bench gate --calibrate --trials 20              what the gate for time is worth on this machine
+                            --markdown FILE --junit FILE         and every verdict in a file
 
-Exit codes: 0 all cells pass, 1 a cell fails, 2 a cell has no data (no baseline, another task version, no engine).
+Exit codes: 0 all pass, or what is not sure is inconclusive (a warning says so), 1 something fails, 2 there is no data
+(no baseline, another task version, no engine, no such revision).
 """
 
 from __future__ import annotations
@@ -20,9 +27,12 @@ from typing import TypeAlias
 from memory_bench import cell, config, provenance, records, terminal
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.guards.baselines import Baseline, Snapshot, load, save, snapshot
+from memory_bench.guards.speed import command as speed
+from memory_bench.guards.verdict_files import AnyWord, Line, junit, markdown, overall, write
 from memory_bench.guards.verdicts import Verdict, differences, judge
 
-PASSED, FAILED, NO_DATA = 0, 1, 2
+PASSED = 0
+EXIT_CODES: Mapping[AnyWord, int] = {"pass": PASSED, "inconclusive": PASSED, "fail": 1, "no data": 2}
 EXPERIMENT = "gate"
 BASELINES = Path("results/baselines")
 
@@ -42,22 +52,40 @@ class Request:
 
 
 def main(argv: list[str]) -> int:
-    """Measure the matrix, print a verdict a cell, keep the baselines where that was asked for.
+    """Judge what was asked for, print a line a verdict, and return the exit code of the worst.
 
     Raises BadInput for what is not a gate, and where baselines are to be accepted of which a part is missing.
     """
     if argv in (["-h"], ["--help"]):
         print(__doc__)
         return PASSED
-    request = _parse(argv)
+    typed = speed.parse(argv)
+    if typed.calibrate:
+        return speed.calibrated(typed)
+    request = _parse(typed.left)
+    lines: list[Line] = []
+    if typed.benchmarks is None:
+        lines += _answers(request)
+    if typed.timed:
+        lines += speed.lines(typed)
+    if typed.markdown is not None:
+        write(typed.markdown, markdown(lines, f"`gate {' '.join(argv)}`"))
+    if typed.junit is not None:
+        write(typed.junit, junit(lines))
+    return EXIT_CODES[overall(lines)]
+
+
+def _answers(request: Request) -> list[Line]:
+    """Measure the matrix, print a verdict a cell, keep the baselines where that was asked for."""
     matrix = cells(request.experiment)
     baseline = load(request.folder)
     console = terminal.stdout()
     measured: Measured = {}
-    counts = {"pass": 0, "fail": 0, "no data": 0}
+    lines: list[Line] = []
     for name, verdict in _verdicts(matrix, baseline, measured):
-        counts[verdict.word] += 1
+        lines.append(Line("answers", name, verdict.word, verdict.reason))
         console.print(f"{verdict.word:<7}  {name:<24}  {verdict.reason}", markup=False, soft_wrap=True)
+    counts = {word: sum(line.word == word for line in lines) for word in ("pass", "fail", "no data")}
     console.print(", ".join(f"{count} {word}" for word, count in counts.items()) + _since(baseline))
     if counts["fail"] and baseline.accepted and (changed := differences(baseline.versions, provenance.versions())):
         console.print(f"installed otherwise than for the baseline: {'; '.join(changed)}", markup=False, soft_wrap=True)
@@ -66,8 +94,8 @@ def main(argv: list[str]) -> int:
         console.print(
             f"accepted: {len(measured)} cells in {request.folder}: {request.why}", markup=False, soft_wrap=True
         )
-        return PASSED
-    return FAILED if counts["fail"] else NO_DATA if counts["no data"] else PASSED
+        return [Line("answers", name, "pass", f"accepted: {request.why}") for name in measured]
+    return lines
 
 
 def cells(experiment: str) -> dict[str, tuple[str, ...]]:
@@ -150,7 +178,7 @@ def _parse(argv: Sequence[str]) -> Request:
     if wrong := [argument for argument in left if argument.partition("=")[0] not in ("+experiment", "baselines")]:
         raise BadInput(
             f"gate does not take {wrong[0]!r}: what it measures stands in conf/experiment/{EXPERIMENT}.yaml; "
-            'there are --accept "why", +experiment=NAME and baselines=FOLDER'
+            'there are --accept "why", +experiment=NAME and baselines=FOLDER; and see gate --help'
         )
     experiment = options.get("+experiment", EXPERIMENT)
     return Request(experiment, Path(options.get("baselines", BASELINES)) / experiment, why)

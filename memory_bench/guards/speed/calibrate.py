@@ -1,0 +1,97 @@
+"""What the gate for time is worth on this machine: base against itself, and against itself slowed down on purpose.
+
+A trial is a whole verdict. `results/gate/speed.jsonl` has a line a trial: a calibration that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from memory_bench import plans, provenance
+from memory_bench.guards.speed.gate import SpeedGate
+from memory_bench.guards.speed.rounds import Side
+from memory_bench.guards.speed.rule import Timing
+from memory_bench.plans import Job, Row
+
+LEVELS = (0.0, 0.03, 0.05, 0.10, 0.20)
+FOUND = 0.9
+"""Share of trials in which a slowdown has to be found for the gate to count as one that sees it."""
+FILE = Path("results/gate/speed.jsonl")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of each level (0 is base against itself): the share of verdicts that are alarms, or inconclusive, over `trials`.
+
+    `floor` is the least one that no trial of base against itself would have crossed.
+    """
+
+    trials: Mapping[float, int]
+    alarms: Mapping[float, float]
+    inconclusive: Mapping[float, float]
+    floor: float | None
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest slowdown from which on all that were tried are found; None where none is."""
+        seen = None
+        for level in sorted((level for level in self.alarms if level > 0), reverse=True):
+            if self.alarms[level] < FOUND:
+                break
+            seen = level
+        return seen
+
+    def blind(self, slowdown: float) -> bool:
+        """Whether a slowdown of this size was tried here, or a larger one, and not found."""
+        return any(share < FOUND for level, share in self.alarms.items() if level >= slowdown)
+
+
+def run(gate: SpeedGate, side: Side, *, trials: int, file: Path, told: Callable[[Row], None]) -> list[Row]:
+    """Return the rows of all trials: what the file holds already, and what was missing. `side` is both sides."""
+
+    def jobs(_: Sequence[Row]) -> Iterator[Job]:
+        for trial in range(trials):  # levels in turn: a machine that changes while this runs changes all of them
+            for level in LEVELS:
+                yield Job({"slower": level, "trial": trial}, partial(_trial, gate, side, level))
+
+    return plans.run(shared(gate), jobs, file, told=told)
+
+
+def shared(gate: SpeedGate) -> Row:
+    """Return what all trials of a file have in common: the gate, and the machine that it was tried on."""
+    return {"gate": asdict(gate), "cpu": provenance.cpu_name(), "cores": provenance.usable_cores()}
+
+
+def read(gate: SpeedGate, file: Path) -> Calibration | None:
+    """Return what is known of this gate on this machine; None where nothing is."""
+    own = json.loads(json.dumps(shared(gate)))
+    rows = [row for row in plans.read(file) if all(row.get(key) == value for key, value in own.items())]
+    return summary(rows) if rows else None
+
+
+def summary(rows: Sequence[Row]) -> Calibration:
+    by_level: dict[float, list[Row]] = {}
+    for row in rows:
+        for subject in row["subjects"].values():
+            by_level.setdefault(row["key"]["slower"], []).append(subject)
+    crossed = [one["ratio"]["low"] - 1 for one in by_level.get(0.0, ()) if one["ratio"] is not None]
+    return Calibration(
+        trials={level: len(found) for level, found in by_level.items()},
+        alarms={level: _share(found, "fail") for level, found in by_level.items()},
+        inconclusive={level: _share(found, "inconclusive") for level, found in by_level.items()},
+        floor=max(0.0, math.ceil(max(crossed) * 200) / 200) if crossed else None,
+    )
+
+
+def _trial(gate: SpeedGate, side: Side, level: float) -> Row:
+    found: dict[str, Timing] = gate.judge(side, side, slower=level)
+    return {"subjects": {name: asdict(timing) for name, timing in found.items()}, "when": provenance.now()}
+
+
+def _share(found: Sequence[Row], word: str) -> float:
+    return sum(1 for one in found if one["word"] == word) / len(found)

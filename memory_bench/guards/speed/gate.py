@@ -1,0 +1,72 @@
+"""The gate for time: pairs of two revisions, a verdict a subject, and a second run before an alarm is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from memory_bench.errors import BadInput
+from memory_bench.guards.speed.rounds import Seconds, Side, take_turns
+from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, Timing, judge
+
+
+@dataclass(frozen=True)
+class SpeedGate:
+    """Limits, and what is timed: `processes` fresh processes a side with `rounds` pairs each of every subject.
+
+    `subjects` are name -> overrides of a cell. Raises BadInput for limits that are none, and for too few pairs.
+    """
+
+    confidence: float
+    floor: float
+    matters: float
+    processes: int
+    rounds: int
+    subjects: Mapping[str, Sequence[str]]
+
+    def __post_init__(self) -> None:
+        try:
+            self.limits()
+        except ValueError as error:
+            raise BadInput(f"conf/gate: {error}") from None
+        if self.processes * self.rounds < LEAST_PAIRS:
+            raise BadInput(
+                f"conf/gate: {self.processes} processes of {self.rounds} rounds are fewer than {LEAST_PAIRS} pairs"
+            )
+
+    def limits(self) -> Limits:
+        return Limits(self.confidence, self.floor, self.matters)
+
+    def judge(self, head: Side, base: Side, *, slower: float = 0.0) -> dict[str, Timing]:
+        """Return a verdict a subject. `slower` slows head down by that share, for a calibration."""
+        first = self._judged(head, base, self.subjects, slower)
+        alarms = {name: self.subjects[name] for name, timing in first.items() if timing.word == "fail"}
+        if not alarms:
+            return first
+        again = self._judged(head, base, alarms, slower)
+        return first | {name: _confirmed(first[name], again[name]) for name in alarms}
+
+    def _judged(
+        self, head: Side, base: Side, subjects: Mapping[str, Sequence[str]], slower: float
+    ) -> dict[str, Timing]:
+        found = take_turns(head, base, subjects, processes=self.processes, rounds=self.rounds, slower=slower)
+        return {name: verdict(seconds, self.limits()) for name, seconds in found.items()}
+
+
+def verdict(seconds: Seconds, limits: Limits) -> Timing:
+    """Judge processor time, which another process on the machine does not stretch; then what is only waited for.
+
+    A run that computes as long as before and takes longer waits: for a disk, a network, or for the machine itself.
+    These cannot be told apart here, so that is never an alarm, and never a pass.
+    """
+    computed = judge(seconds.head_cpu, seconds.base_cpu, limits)
+    waited = judge(seconds.head, seconds.base, limits)
+    if computed.word == "pass" and waited.word == "fail":
+        return Timing("inconclusive", f"as much is computed, and it waits longer: {waited.reason}", computed.ratio)
+    return computed
+
+
+def _confirmed(first: Timing, second: Timing) -> Timing:
+    if second.word == "fail":
+        return Timing("fail", f"{second.reason}; confirmed by a second fresh run", second.ratio)
+    return Timing("inconclusive", f"an alarm that a second fresh run did not confirm: {second.reason}", first.ratio)
