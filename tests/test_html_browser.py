@@ -28,7 +28,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     file: Path = tmp_path_factory.mktemp("page") / "x.html"
-    file.write_text(page.render(cells(), experiment="x"), encoding="utf-8")
+    file.write_text(page.render(cells(), experiment="x", reports=Path("nowhere")), encoding="utf-8")
     return file.as_uri()
 
 
@@ -115,7 +115,7 @@ def test_questions_are_filtered_by_who_was_right_and_opened(
 
 def test_what_is_hostile_does_nothing(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "hostile.html"
-    file.write_text(page.render(hostile(), experiment="x"), encoding="utf-8")
+    file.write_text(page.render(hostile(), experiment="x", reports=Path("nowhere")), encoding="utf-8")
     chromium.open(file.as_uri(), DESKTOP)
     chromium.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     chromium.run("new Promise(done => setTimeout(done, 50))")

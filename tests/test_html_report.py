@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,7 @@ ATTRIBUTE = '"><img src=x onerror=pwned=1> $x_'
 
 
 def taken(of: Sequence[Measured]) -> Taken:
-    return Taken(page.render(of, experiment="x"))
+    return Taken(page.render(of, experiment="x", reports=Path("nowhere")))
 
 
 @pytest.fixture(scope="module")

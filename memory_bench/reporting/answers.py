@@ -105,9 +105,9 @@ def by_depth(cell: Measured) -> dict[str, float]:
     """Return depth -> mean score over the questions whose evidence stood there; nothing where one has no answer."""
     if cell.reason is not None or not {"tags.depth", SCORE} <= set(cell.questions):
         return {}
-    asked = cell.asked
-    means = asked.groupby("tags.depth").agg(score=(SCORE, "mean"), unanswered=("answer", lambda a: a.isna().sum()))
-    return {str(depth): float(row["score"]) for depth, row in means.iterrows() if not row["unanswered"]}
+    means = cell.asked.groupby("tags.depth")[SCORE].mean()
+    lacking = set(cell.asked["tags.depth"][cell.asked["answer"].isna()])
+    return {str(depth): float(score) for depth, score in means.items() if depth not in lacking}
 
 
 def _slice(cell: Measured, wording: str) -> pd.DataFrame:

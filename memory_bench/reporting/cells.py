@@ -110,12 +110,9 @@ def load(folder: Path, experiment: str) -> list[Measured]:
     together = together.assign(**{name: None for name in ("answer", "unanswered") if name not in together})
     facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
     task_of_cell = {number: fact["config"]["choices"]["task"] for number, fact in enumerate(facts)}
-    tasks = dict(list(together.groupby(together["cell"].map(task_of_cell))))
-    found = []
-    for number, fact in enumerate(facts):
-        rows = _own_columns(tasks.get(task_of_cell[number], together.head(0)))
-        found.append(Measured(questions=rows[rows["cell"] == number], **fact))
-    return found
+    tasks = together.groupby(together["cell"].map(task_of_cell))
+    parts = {number: rows for _, own in tasks for number, rows in _own_columns(own).groupby("cell")}
+    return [Measured(questions=parts.get(number, together.head(0)), **fact) for number, fact in enumerate(facts)]
 
 
 def _quick(rows: pd.DataFrame) -> pd.DataFrame:

@@ -122,7 +122,7 @@ def _write(file: Path, found: Sequence[Measured], *, experiment: str, overrides:
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)  # before the work: a page takes seconds
-        text = page.render(found, experiment=experiment, overrides=overrides)
+        text = page.render(found, experiment=experiment, reports=REPORTS, overrides=overrides)
         file.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")  # half a character of an answer is no error
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror}; type --out FILE.html") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -12,6 +11,7 @@ from memory_bench import config, drawing
 from memory_bench.errors import Unavailable
 from memory_bench.reporting import plots
 from memory_bench.reporting.html.shown import Section
+from memory_bench.reporting.html.svg import inline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,10 +104,6 @@ def _legend(looks: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _svg(figure: Figure) -> str:
-    """Return a figure as an element of the page: its text is escaped by the library, its ids are the page's own."""
     file = StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = file.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    drawn = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", drawn, flags=re.DOTALL)
-    return re.sub(r'<g id="[^"]*"', "<g", drawn).replace(INK, "currentColor")
+    return inline(file.getvalue()).replace(INK, "currentColor")

@@ -160,5 +160,5 @@
   byId("more").addEventListener("click", showMore);
   ask();
   // what is folded would be lost on paper; the explorer, which nobody prints whole, stays as it is
-  addEventListener("beforeprint", () => document.querySelectorAll("#slices details").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => document.querySelectorAll("#slices details, #depths details, #beside details").forEach((one) => { one.open = true; }));
 })();

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from memory_bench.reporting import comparison
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.html import by_tag, explorer, fronts, ledger, overview, verdict
+from memory_bench.reporting.html import beside, by_tag, explorer, fronts, heat, ledger, overview, verdict
 from memory_bench.reporting.html.shown import Figures, Section
 from memory_bench.reporting.table import groups, tables
 
@@ -21,8 +21,10 @@ HERE = Path(__file__).parent
 MOST_BYTES = 4_800_000  # of a page of 5 MB: signs that JSON or HTML escape are longer than they are counted
 
 
-def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[str] = ()) -> str:
+def render(cells: Sequence[Measured], *, experiment: str, reports: Path, overrides: Sequence[str] = ()) -> str:
     """Return the page of an experiment, with these overrides. Every number on it links to the cell that it is from.
+
+    `reports` is the folder of the pages that stand beside it.
 
     Raises BadInput as `tables`, and Unavailable where the figures cannot be drawn.
     """
@@ -43,6 +45,8 @@ def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[st
         matrix=overview.matrix(found, figures),
         sheets=overview.sheets(found, figures),
         slices=by_tag.slices(measured, figures),
+        maps=heat.maps(measured, figures),
+        beside=beside.pages(reports),
         fronts=drawn[0],
         legend=Markup(drawn[1]),
         entries=ledger.entries(found),
