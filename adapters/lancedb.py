@@ -82,7 +82,8 @@ def hybrid_memory(*, embedder: Embedder, path: str | None, index_from_rows: int,
 def _table(embedder: Embedder, path: str | None, layout: Layout, top_k: int) -> LanceTable:
     checked_top_k(top_k)
     folder = IndexFolder(path, engine="lancedb", embedder=embedder)
-    return LanceTable(folder, dimensions=embedder.dimensions, layout=layout)
+    with folder.opening():
+        return LanceTable(folder, dimensions=embedder.dimensions, layout=layout)
 
 
 @dataclass(frozen=True)

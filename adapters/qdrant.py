@@ -65,7 +65,8 @@ def edge_memory(
     checked_index_from_rows(index_from_rows)
     search = EdgeSearch(oversampling, scopes, acorn)
     folder = IndexFolder(path, engine="qdrant-edge-py", embedder=embedder)
-    engine = EdgeShard(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows, search=search)
+    with folder.opening():
+        engine = EdgeShard(folder, dimensions=embedder.dimensions, index_from_rows=index_from_rows, search=search)
     return VectorMemory(engine, embedder=embedder, top_k=top_k)
 
 

@@ -2,11 +2,13 @@
 
     PATH/memory_bench.json    which engine, of which version, over whose vectors
     PATH/index/               the engine's own
+    PATH/index.writer         empty, and locked as long as a process has the folder open
     PATH/sealed.json          the sha256 of every file of the index, from when it is closed until it is opened
 
 An index of another engine, version or embedder would be searched without an error, or be overwritten: it is refused.
-So is one with a file that is not as it was left: engines answer over damaged files, and mend what they should not. A
-process that is killed leaves no seal: then the engine recovers as it can.
+So is one that is open elsewhere: engines that write one index twice hold an id twice and say nothing. So is one with a
+file that is not as it was left: engines answer over damaged files, and mend what they should not. A process that is
+killed leaves no seal: then the engine recovers as it can.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from memory_bench import writer_lock
 from memory_bench.contracts import Embedder
 from memory_bench.errors import BadInput
 
@@ -42,20 +45,33 @@ class IndexFolder:
         self.temporary = tempfile.TemporaryDirectory(prefix="memory_bench_") if path is None else None
         self.name = self.temporary.name if self.temporary else str(path)
         self.index = Path(self.name) / "index"
-        if not self.temporary:
-            _claim(Path(self.name), _stamp(engine, embedder))
-            _unseal(self.index)
+        with ExitStack() as undone:
+            if not self.temporary:
+                _claim(Path(self.name), _stamp(engine, embedder))
+                undone.enter_context(closing(writer_lock.locked(self.index)))
+                _unseal(self.index)
+            self._open = undone.pop_all()
 
     def size_bytes(self) -> int:
         """Bytes on disk. Engines allocate files of tens of megabytes ahead: what was never written is not counted."""
         return sum(file.stat().st_blocks * _BLOCK_BYTES for file in self.index.rglob("*") if file.is_file())
 
     def close(self) -> None:
-        if self.temporary:
-            self.temporary.cleanup()
-        else:
-            with refusals_in_a_line():
-                _write(self.index.with_name(SEAL), _hashes(self.index))
+        with self._open:
+            if self.temporary:
+                self.temporary.cleanup()
+            else:
+                with refusals_in_a_line():
+                    _write(self.index.with_name(SEAL), _hashes(self.index))
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Let go of the folder where what is opened in it refuses: another memory can then have it."""
+        try:
+            yield
+        except BaseException:
+            self._open.close()
+            raise
 
 
 @contextmanager

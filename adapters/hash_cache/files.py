@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from adapters.hash_cache import bounds
+from memory_bench import writer_lock
 from memory_bench.errors import BadInput
 
 APPLICATION = 0x6D624843  # in SQLite's header: whose file this is
@@ -37,7 +38,7 @@ CREATE INDEX IF NOT EXISTS gram_of_event ON gram (event);
 
 def in_memory(*, lives: bool) -> sqlite3.Connection:
     """Return an empty database in RAM; `lives`: with what bounds need, which takes pages of its own."""
-    db = sqlite3.connect(":memory:")
+    db = sqlite3.connect(":memory:", check_same_thread=False)
     db.executescript(_PRAGMAS + _SCHEMA + (bounds.SCHEMA if lives else ""))
     return db
 
@@ -51,7 +52,7 @@ def opened(path: str, *, key_version: str, read_only: bool) -> tuple[sqlite3.Con
     try:
         # a reader may not make the file, and a path may hold what means something in an address
         address = f"{Path(path).absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        db = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS)
+        db = sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
     except sqlite3.OperationalError as error:
         raise BadInput(
             f"{path} cannot be opened ({error}): set memory.path to a file in a folder that exists"
@@ -60,7 +61,7 @@ def opened(path: str, *, key_version: str, read_only: bool) -> tuple[sqlite3.Con
     try:
         _check(db, path, key_version, writes=not read_only)
         if not read_only:
-            lock = _locked(path)
+            lock = writer_lock.locked(path, hint=", or only read it, with HashCache(read_only=True)")
             _make(db, path, key_version)
     except BaseException:
         db.close()
@@ -98,24 +99,6 @@ def _wrong(db: sqlite3.Connection, key_version: str, writes: bool) -> str | None
     # a key that has changed would never be found either; a reader that looked for one would keep the writer waiting
     (damage,) = db.execute(f"PRAGMA {'integrity' if writes else 'quick'}_check(1)").fetchone()
     return None if damage == "ok" else f"it is damaged: {' '.join(damage.split())}"
-
-
-def _locked(path: str) -> sqlite3.Connection:
-    """Return a connection that keeps all other writers away until it is closed."""
-    lock = None
-    try:
-        lock = sqlite3.connect(f"{path}.writer", timeout=0, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if lock is not None:
-            lock.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise BadInput(
-                f"{path} has a writer already, in this process or another: close that one, set memory.path to another "
-                "file, or only read it, with HashCache(read_only=True)"
-            ) from error
-        raise BadInput(f"{path} cannot be written ({error}): set memory.path to a file that can") from error
-    return lock
 
 
 def _make(db: sqlite3.Connection, path: str, key_version: str) -> None:

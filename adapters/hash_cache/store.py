@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ class Store:
         if read_only and path is None:
             raise BadInput("read_only is about a file that another process writes, and path is null: name that file")
         self._front: LRUCache[int, list[int]] = LRUCache(front_entries)
+        self._alone = threading.RLock()  # threads share one connection, and a transaction is of one of them
         self._read_only = read_only
         if path is None:
             self._db, self._lock = files.in_memory(lives=bounds is not None), None
@@ -104,18 +106,19 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """All that is read inside is of one moment, whatever another process writes meanwhile."""
-        if not self._read_only:
-            yield  # there is one writer, and this is it
-            return
-        self._db.execute("BEGIN")
-        try:
-            if (version := self._number("PRAGMA data_version")) != self._data_version:
-                self._data_version = version
-                self._changed()
-            yield
-        finally:
-            self._db.rollback()
+        """All that is read inside is of one moment, whatever another thread or process writes meanwhile."""
+        with self._alone:
+            if not self._read_only:
+                yield  # there is one process that writes, and this is it
+                return
+            self._db.execute("BEGIN")
+            try:
+                if (version := self._number("PRAGMA data_version")) != self._data_version:
+                    self._data_version = version
+                    self._changed()
+                yield
+            finally:
+                self._db.rollback()
 
     def find(self, keys: Sequence[int]) -> Mapping[int, list[int]]:
         """Return key -> numbers of the events that hold it, in the order of `keys`."""
@@ -171,11 +174,12 @@ class Store:
         """One transaction: all of it or nothing."""
         if self._read_only:
             raise BadInput(f"{self._name} was opened with read_only=True: write, forget and reset need read_only=False")
-        try:
-            with self._clear(), self._db:
-                yield
-        finally:
-            self._changed()
+        with self._alone:
+            try:
+                with self._clear(), self._db:
+                    yield
+            finally:
+                self._changed()
 
     @contextmanager
     def _clear(self) -> Iterator[None]:
@@ -200,7 +204,7 @@ class Store:
         self._counts.crowded_out += len(crowded_out)
 
     def _empty_log(self) -> None:
-        with self._clear():
+        with self._alone, self._clear():
             busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise sqlite3.OperationalError("another process reads this hash cache: its log cannot be emptied")

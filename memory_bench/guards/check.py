@@ -1,4 +1,4 @@
-"""Is this memory, or this task, right? One line a promise: pass, fail with what was found, or not claimed.
+"""Is this memory, or this task, right? One line a promise: pass, fail with what was found, or not applicable and why.
 
 python -m memory_bench check +memory=NAME                      as conf/memory/NAME.yaml has it
 python -m memory_bench check +memory=NAME memory.top_k=8       with other options
@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 from memory_bench import config, terminal
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.guards.promise import Broken, NotClaimed, expectation
+from memory_bench.guards.promise import Broken, NotApplicable, Reason, expectation
 from memory_bench.guards.properties import PROPERTIES
 from memory_bench.guards.subject import Subject
 from memory_bench.guards.task_properties import PROMISES
@@ -27,17 +27,18 @@ from memory_bench.guards.time_limit import Hang, within
 
 DONE, FAILED = 0, 1
 LIMIT_SECONDS = 500.0  # for one promise; on a quiet machine none of ours takes a tenth of that
-Verdict = Literal["pass", "fail", "not claimed"]
+Verdict = Literal["pass", "fail", "not applicable"]
 Examined = TypeVar("Examined", Subject, TaskSubject)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How a memory or task stands to one promise. `detail` says what was found, or why nothing is claimed."""
+    """How a memory or task stands to one promise. `detail` says what was found, or why it is not held to it."""
 
     verdict: Verdict
     expected: str
     detail: str = ""
+    reason: Reason | None = None
 
 
 def main(argv: list[str]) -> int:
@@ -75,8 +76,8 @@ def judge(
     try:
         with within(limit_seconds):
             found = promise(subject)
-    except NotClaimed as why:
-        return Finding("not claimed", expected, str(why))
+    except NotApplicable as why:
+        return Finding("not applicable", expected, str(why), why.reason)
     except Broken as found_instead:
         return Finding("fail", expected, config.one_line(found_instead))
     except Hang as end:
@@ -102,11 +103,11 @@ def _show(name: str, found: Iterable[Finding]) -> int:
     """Print a line a promise as it is judged, and return the exit code."""
     console = terminal.stdout()
     console.print(name)
-    counts = dict.fromkeys(("pass", "fail", "not claimed"), 0)
+    counts = dict.fromkeys(("pass", "fail", "not applicable"), 0)
     for finding in found:
         counts[finding.verdict] += 1
         detail = f": {finding.detail}" if finding.detail else ""
-        console.print(f"{finding.verdict:<11}  {finding.expected}{detail}", markup=False, soft_wrap=True)
+        console.print(f"{finding.verdict:<14}  {finding.expected}{detail}", markup=False, soft_wrap=True)
     console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     return FAILED if counts["fail"] else DONE
 

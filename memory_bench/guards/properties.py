@@ -1,18 +1,28 @@
 """What every memory does, one function a promise: `check` asks them, and so do the contract tests.
 
-A property returns where the promise is kept, raises Broken with what was found instead, and NotClaimed where the
-memory's YAML promises nothing. The first line of its docstring is what is expected.
+A property returns where the promise is kept, with what was measured where that is worth a word; it raises Broken with
+what was found instead, and NotApplicable with one of the reasons of `promise.Reason` where nothing is promised. The
+first line of its docstring is what is expected.
 """
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from memory_bench.errors import BadInput
 from memory_bench.guards.durable_properties import DURABLE
-from memory_bench.guards.promise import Broken, NotClaimed, Property, expect, needs
+from memory_bench.guards.held_properties import HELD
+from memory_bench.guards.promise import (
+    Broken,
+    NotApplicable,
+    Property,
+    Reason,
+    expect,
+    knows,
+    knows_not,
+    needs,
+    passages_of,
+)
 from memory_bench.guards.subject import CLOZE, CODE, FACT, NEW_CODE, NEW_FACT, OTHERS, QUESTION, Attached, Subject
 from memory_bench.types import Event, Passage, Query
 
@@ -30,7 +40,25 @@ def finds_what_was_written(subject: Subject) -> None:
     expect(not one.knows(CODE), "it knew the fact before it was told")
     needs(subject, "finds")
     one.tell(FACT)
-    _knows(subject, one, CODE, "after write and settle")
+    knows(subject, one, CODE, "after write and settle")
+
+
+def what_was_written_becomes_likelier(subject: Subject) -> str | None:
+    """What was written stands in a passage, or its ending is likelier to the reader until it is forgotten"""
+    needs(subject, "finds")
+    one = subject.make()
+    before = one.likelihood(CODE)
+    one.tell(FACT)
+    if passages := one.read():
+        expect(any(CODE in passage.text for passage in passages), f"no passage holds {CODE}: {passages}")
+        return None
+    held = one.likelihood(CODE)
+    one.memory.forget([FACT.id])
+    one.memory.settle()
+    gone = one.likelihood(CODE)
+    found = f"log-probability {before:.2f} before, {held:.2f} once written, {gone:.2f} once forgotten"
+    expect(held > max(before, gone), found)
+    return found
 
 
 def all_of_any_number_are_found(subject: Subject) -> None:
@@ -41,7 +69,7 @@ def all_of_any_number_are_found(subject: Subject) -> None:
         one.memory.reset()
         events = [Event(f"{n}", f"Locker {n} of hall {count} holds the coat of guest {n * n}.") for n in range(count)]
         one.tell(*events)
-        if count == 1 and _passages(one, _about(events[0]))[0].score is None:
+        if count == 1 and passages_of(one, _about(events[0]))[0].score is None:
             most = subject.options.get("top_k", most)  # it ranks by nothing: more than it returns it cannot find
         if count > most:
             break
@@ -55,7 +83,7 @@ def reset_forgets(subject: Subject) -> None:
     one.tell(FACT)
     one.memory.reset()
     one.memory.settle()
-    _knows_not(one, CODE, "after the reset")
+    knows_not(one, CODE, "after the reset")
     expect(one.read() == [], f"{len(one.read())} passages after the reset")
 
 
@@ -65,18 +93,18 @@ def learns_again_after_a_reset(subject: Subject) -> None:
     one.tell(FACT)
     one.memory.reset()
     one.tell(replace(NEW_FACT, id="z"))
-    _knows(subject, one, NEW_CODE, "written after a reset")
-    _knows_not(one, CODE, "written before the reset")
+    knows(subject, one, NEW_CODE, "written after a reset")
+    knows_not(one, CODE, "written before the reset")
 
 
 def two_of_a_kind_are_apart(subject: Subject) -> None:
     """Two of its kind share nothing: what one is told, and its reset, do not reach the other"""
     one, other = subject.make(), subject.make()
     one.tell(FACT)
-    _knows_not(other, CODE, "told to another one")
+    knows_not(other, CODE, "told to another one")
     expect(other.read() == [], "it returned passages of another one")
     other.memory.reset()
-    _knows(subject, one, CODE, "after the reset of another one")
+    knows(subject, one, CODE, "after the reset of another one")
 
 
 def forget_forgets_without_a_settle(subject: Subject) -> None:
@@ -85,7 +113,7 @@ def forget_forgets_without_a_settle(subject: Subject) -> None:
     one.tell(FACT, *OTHERS)
     one.memory.forget([FACT.id])
     for when in ("at once after forget", "after forget and settle"):
-        _knows_not(one, CODE, when)
+        knows_not(one, CODE, when)
         named = [passage for passage in one.read() if FACT.id in passage.event_ids]
         expect(not named, f"a passage still names the event {when}: {named}")
         one.memory.settle()
@@ -97,7 +125,7 @@ def keeps_what_was_not_forgotten(subject: Subject) -> None:
     one.tell(FACT, *OTHERS)
     one.memory.forget([OTHERS[0].id, "never written"])
     one.memory.settle()
-    _knows(subject, one, CODE, "after another event was forgotten")
+    knows(subject, one, CODE, "after another event was forgotten")
 
 
 def the_newest_text_of_an_id_wins(subject: Subject) -> None:
@@ -105,16 +133,16 @@ def the_newest_text_of_an_id_wins(subject: Subject) -> None:
     one = subject.make()
     one.tell(FACT)
     one.tell(NEW_FACT)
-    _knows(subject, one, NEW_CODE, "the newer text of an id")
-    _knows_not(one, CODE, "the older text of an id")
+    knows(subject, one, NEW_CODE, "the newer text of an id")
+    knows_not(one, CODE, "the older text of an id")
 
 
 def the_later_text_of_a_batch_wins(subject: Subject) -> None:
     """Of an id that is written twice at once the later text is found, the earlier one never"""
     one = subject.make()
     one.tell(FACT, NEW_FACT)
-    _knows(subject, one, NEW_CODE, "the later text of an id")
-    _knows_not(one, CODE, "the earlier text of an id")
+    knows(subject, one, NEW_CODE, "the later text of an id")
+    knows_not(one, CODE, "the earlier text of an id")
 
 
 def the_newest_of_equals_comes_first(subject: Subject) -> None:
@@ -122,7 +150,7 @@ def the_newest_of_equals_comes_first(subject: Subject) -> None:
     needs(subject, "finds")
     one = subject.make()
     one.tell(*(replace(FACT, id=event_id, time=time) for event_id, time in [("m", 2.0), ("a", 3.0), ("z", 1.0)]))
-    found = [passage.event_ids for passage in _passages(one)]
+    found = [passage.event_ids for passage in passages_of(one)]
     expect(found == [("a",), ("m",), ("z",)], f"expected a, m, z; found {found}")
 
 
@@ -156,7 +184,7 @@ def passages_are_ranked_and_name_their_events(subject: Subject) -> None:
     """Passages name their events, hold their texts, and have all a score or none; higher comes first"""
     one = subject.make()
     one.tell(FACT, *OTHERS)
-    passages = _passages(one)
+    passages = passages_of(one)
     texts: dict[tuple[str, ...], str] = {(event.id,): event.text for event in [FACT, *OTHERS]}
     wrong = [passage for passage in passages if texts.get(passage.event_ids) != passage.text]
     expect(not wrong, f"not the text of the event that it names: {wrong[:1]}")
@@ -170,9 +198,9 @@ def the_evidence_comes_first(subject: Subject) -> None:
     needs(subject, "finds")
     one = subject.make()
     one.tell(FACT, *OTHERS)
-    first = _passages(one)[0]
+    first = passages_of(one)[0]
     if first.score is None:
-        raise NotClaimed("it ranks by nothing: its passages have no score")
+        raise NotApplicable(Reason.NO_RANKING)
     expect(first.event_ids == (FACT.id,), f"the first passage names {first.event_ids}")
 
 
@@ -181,7 +209,7 @@ def ids_decide_nothing(subject: Subject) -> None:
     one, other = subject.make(), subject.make()
     one.tell(FACT, *OTHERS)
     other.tell(*(replace(event, id=f"{9 - place}") for place, event in enumerate([FACT, *OTHERS])))
-    _same(*([replace(passage, event_ids=()) for passage in _passages(life)] for life in (one, other)))
+    _same(*([replace(passage, event_ids=()) for passage in passages_of(life)] for life in (one, other)))
 
 
 def batches_decide_nothing(subject: Subject) -> None:
@@ -191,14 +219,14 @@ def batches_decide_nothing(subject: Subject) -> None:
     for event in [FACT, *OTHERS]:
         other.memory.write([event])
     other.memory.settle()
-    _same(_passages(one), _passages(other))
+    _same(passages_of(one), passages_of(other))
 
 
 def a_scope_sees_itself_only(subject: Subject) -> None:
     """A query of a scope sees the events of that scope, one without sees all"""
     one = subject.make()
     one.tell(replace(FACT, scope="north"), replace(NEW_FACT, id="s", scope="south"))
-    everywhere = {passage.event_ids for passage in _passages(one)}
+    everywhere = {passage.event_ids for passage in passages_of(one)}
     expect(everywhere == {(FACT.id,), ("s",)}, f"without a scope it returned {sorted(everywhere)}")
     found = [passage.event_ids for passage in one.read(replace(QUESTION, scope="south"))]
     expect(found == [("s",)], f"scope south holds s; found {found}")
@@ -218,25 +246,13 @@ def the_same_life_twice_gives_the_same_answers(subject: Subject) -> None:
     expect(sizes[0] == sizes[1], f"bytes held: {sizes}")
 
 
-def its_size_grows_with_what_it_holds(subject: Subject) -> None:
-    """Its size does not shrink as it is told things, and is after a reset what it was"""
-    one = subject.make()
-    empty = one.memory.size_bytes()
-    one.tell(FACT, *OTHERS)
-    full = one.memory.size_bytes()
-    one.memory.reset()
-    again = one.memory.size_bytes()
-    expect(0 <= empty <= full, f"{empty} bytes empty, {full} with 4 events")
-    expect(again == empty, f"{empty} bytes empty, {again} after a reset")
-
-
 def it_returns_top_k_passages_at_most(subject: Subject) -> None:
     """Reads are bounded: top_k passages at most, and where it is huge what is held"""
     _needs_top_k(subject)
     for top_k, most in ((3, 3), (10**12, 8)):
         one = subject.make(f"memory.top_k={top_k}")
         one.tell(*_alike(8))
-        found = len(_passages(one))
+        found = len(passages_of(one))
         expect(found == most, f"8 events fit, top_k is {top_k}, it returned {found}")
 
 
@@ -246,7 +262,7 @@ def what_was_deleted_takes_no_place(subject: Subject) -> None:
     one = subject.make("memory.top_k=5")
     events = _alike(40)
     one.tell(*events)
-    _passages(one)
+    passages_of(one)
     one.memory.forget([event.id for event in events[:32]])
     for when in ("at once", "after a settle"):
         left = {event_id for passage in one.read() for event_id in passage.event_ids}
@@ -260,7 +276,7 @@ def odd_texts_come_back_as_they_were(subject: Subject) -> None:
     needs(subject, "finds")
     one = subject.make()
     one.tell(FACT)
-    _passages(one)  # before it is told much: what works inside the model would work through it for hours
+    passages_of(one)  # before it is told much: what works inside the model would work through it for hours
     texts = [f"{FACT.text} {odd}" for odd in ODD]
     one.tell(*(Event(f'it\'s "{place}"', text) for place, text in enumerate(texts)))
     found = {passage.text for passage in one.read(replace(QUESTION, budget_tokens=10**7))}
@@ -279,30 +295,9 @@ def a_top_k_of_nothing_is_refused(subject: Subject) -> None:
         raise Broken("it was made all the same")
 
 
-def what_is_kept_is_found_after_reopening(subject: Subject) -> None:
-    """Opened again it finds what was written, and nothing of what was replaced or forgotten"""
-    needs(subject, "durable")
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"memory.path={Path(folder) / 'kept'}"
-        first = subject.make(path)
-        first.tell(FACT, *OTHERS)
-        first.tell(NEW_FACT)
-        first.memory.forget([OTHERS[1].id])
-        subject.close(first)
-        again = subject.make(path)
-        _knows(subject, again, NEW_CODE, "after reopening")
-        _knows_not(again, CODE, "replaced before it was closed")
-        ghosts = [passage for passage in again.read() if OTHERS[1].id in passage.event_ids]
-        expect(not ghosts, f"forgotten before it was closed, and back: {ghosts}")
-        again.memory.settle()  # which may index anew, from what the files hold
-        _knows(subject, again, NEW_CODE, "after reopening and a settle")
-        back = [passage for passage in again.read() if OTHERS[1].id in passage.event_ids or CODE in passage.text]
-        expect(not back, f"gone before it was closed, and back after a settle: {back}")
-        subject.close(again)
-
-
 PROPERTIES: tuple[Property, ...] = (
     finds_what_was_written,
+    what_was_written_becomes_likelier,
     all_of_any_number_are_found,
     the_newest_text_of_an_id_wins,
     the_later_text_of_a_batch_wins,
@@ -312,7 +307,6 @@ PROPERTIES: tuple[Property, ...] = (
     reset_forgets,
     learns_again_after_a_reset,
     two_of_a_kind_are_apart,
-    what_is_kept_is_found_after_reopening,
     passages_are_ranked_and_name_their_events,
     the_evidence_comes_first,
     it_returns_top_k_passages_at_most,
@@ -326,21 +320,14 @@ PROPERTIES: tuple[Property, ...] = (
     answers_a_query_of_no_words,
     holds_an_event_of_no_words,
     odd_texts_come_back_as_they_were,
-    its_size_grows_with_what_it_holds,
+    *HELD,
     *DURABLE,
 )
 
 
 def _needs_top_k(subject: Subject) -> None:
     if "top_k" not in subject.options:
-        raise NotClaimed("it has no top_k")
-
-
-def _passages(one: Attached, query: Query = QUESTION) -> list[Passage]:
-    """Return what a memory reads, where it works through the context at all: an empty list would prove anything."""
-    if not (passages := one.read(query)):
-        raise NotClaimed("it returned no passage: it does not work through the context")
-    return passages
+        raise NotApplicable(Reason.NO_TOP_K)
 
 
 def _alike(count: int) -> list[Event]:
@@ -353,15 +340,6 @@ def _about(event: Event) -> Query:
 
 def _offers(one: Attached, event: Event) -> bool:
     return any(event.id in passage.event_ids for passage in one.read(_about(event)))
-
-
-def _knows(subject: Subject, one: Attached, answer: str, when: str) -> None:
-    # a memory that claims not to find may find by chance: nothing is asked of it here, all else is
-    expect(one.knows(answer) or not subject.claims["finds"], f"{answer} is not known: {when}; passages {one.read()}")
-
-
-def _knows_not(one: Attached, answer: str, when: str) -> None:
-    expect(not one.knows(answer), f"{answer} is known: {when}; passages {one.read()}")
 
 
 def _same(first: list[Passage], second: list[Passage]) -> None:

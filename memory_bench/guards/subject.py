@@ -15,7 +15,13 @@ from memory_bench.errors import BadInput
 from memory_bench.guards.durability.child import Children
 from memory_bench.types import Event, Passage, Query
 
-CLAIMS: Mapping[str, bool] = {"finds": True, "deterministic": False, "durable": False, "full_disk": False}
+CLAIMS: Mapping[str, bool] = {
+    "finds": True,
+    "deterministic": False,
+    "durable": False,
+    "full_disk": False,
+    "erases": False,
+}
 """What a memory's YAML may claim, and what holds where it says nothing."""
 
 QUESTION = Query("What is the access code of gate 17?", budget_tokens=4096)
@@ -55,6 +61,10 @@ class Attached:
         if any(answer in passage.text for passage in self.read()):
             return True
         return answer in self.reader.generate([CLOZE])[0].text
+
+    def likelihood(self, answer: str) -> float:
+        """Return the log-probability that the reader gives to an answer at the end of the sentence, in nats."""
+        return self.reader.score(CLOZE, [f" {answer}"])[0]
 
 
 class Subject:

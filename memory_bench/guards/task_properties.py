@@ -1,7 +1,7 @@
 """What every task does, one function a promise: `check` asks them, and so do the contract tests.
 
 A promise returns what was measured, where that is worth a word; it raises Broken with what was found instead, and
-NotClaimed where the task's YAML promises nothing. The first line of its docstring is what is expected. All is looked at
+NotApplicable where nothing is promised. The first line of its docstring is what is expected. All is looked at
 in a sample of a few hundred questions; the figures that decide have their bounds here.
 """
 
@@ -15,7 +15,7 @@ from scipy import stats
 
 from memory_bench.errors import BadInput
 from memory_bench.guards import laws, task_leaks, task_retrieval
-from memory_bench.guards.promise import Broken, NotClaimed
+from memory_bench.guards.promise import Broken, NotApplicable, Reason
 from memory_bench.guards.stream import digest, digest_elsewhere
 from memory_bench.guards.task_subject import TaskSubject
 from memory_bench.metrics import holds
@@ -57,7 +57,7 @@ def half_of_the_questions_are_reworded(subject: TaskSubject) -> str:
     """Half of the questions have other words than the event, or none says how it is worded"""
     told = [question.tags.get("wording") for question in _asked(subject)]
     if not any(told):
-        raise NotClaimed("its questions say nothing of their wordings")
+        raise NotApplicable(Reason.NO_WORDINGS)
     share = told.count("reworded") / len(told)
     _expect(None not in told, f"{told.count(None)} of {len(told)} questions do not say it")
     _expect(abs(share - 0.5) <= 0.1, f"{share:.2f} of {len(told)} are reworded")
@@ -174,12 +174,12 @@ def closed_book_is_at_chance(subject: TaskSubject) -> str:
     """Who knows the usual answers, or reads only the choices, is right no more often than by chance"""
     guesses = list(task_leaks.guesses(subject.sample, subject.task.score))
     if not guesses:
-        raise NotClaimed("there are too few questions to learn from some and try the others")
+        raise NotApplicable(Reason.TOO_FEW, "questions to learn from some and try the others")
     best = max(guesses, key=lambda guess: guess.accuracy - guess.chance)
     told = f"{best.how} is right in {best.accuracy:.2f} of {best.questions}, chance {best.chance:.2f}"
     for claim in ("drawn", "balanced"):
         if not subject.claims[claim]:
-            raise NotClaimed(f"claims.{claim} is false: {told}")
+            raise NotApplicable(Reason.NOT_CLAIMED, f"claims.{claim} is false: {told}")
     _expect(best.accuracy <= best.chance + (BESIDE_CHANCE if best.chance else USUAL), told)
     return told
 
@@ -189,10 +189,10 @@ def each_kind_tells_memories_apart(subject: TaskSubject) -> str:
     differences, tied = task_retrieval.compared(subject)
     told = f"no memory finds more than random passages hold of {', '.join(tied)}"
     if tied and not subject.claims["drawn"]:  # real questions are as hard as they are
-        raise NotClaimed(f"claims.drawn is false: {told}")
+        raise NotApplicable(Reason.NOT_CLAIMED, f"claims.drawn is false: {told}")
     _expect(not tied, told)
     if not differences:
-        raise NotClaimed(f"no kind has {task_retrieval.FEWEST} questions with evidence")
+        raise NotApplicable(Reason.TOO_FEW, f"no kind has {task_retrieval.FEWEST} questions with evidence")
     return "; ".join(map(str, differences))
 
 
@@ -200,7 +200,7 @@ def it_gets_harder_along_its_dials(subject: TaskSubject) -> str:
     """Along every dial the evidence comes first less often, from its first value to its last"""
     dials = {option: values for option, values in subject.claims["dials"].items() if values}
     if not dials:
-        raise NotClaimed("it claims no dials")
+        raise NotApplicable(Reason.NOT_CLAIMED, "claims.dials is empty")
     return "; ".join(_gets_harder(subject, option, values) for option, values in dials.items())
 
 
@@ -237,7 +237,7 @@ def _expect(kept: bool, found: str) -> None:
 
 def _needs(subject: TaskSubject, claim: str) -> None:
     if not subject.claims[claim]:
-        raise NotClaimed(f"claims.{claim} is false")
+        raise NotApplicable(Reason.NOT_CLAIMED, f"claims.{claim} is false")
 
 
 def _obeys(subject: TaskSubject, law: Callable[[Episode], Iterator[str]]) -> None:
@@ -271,7 +271,7 @@ def _says_nothing(subject: TaskSubject, sign: task_leaks.Sign) -> str:
     for name, one in (("its order", sign), ("its distance from the middle", task_leaks.extreme(sign))):
         found = task_leaks.separation(subject.sample, one)
         if found is None or found.pieces < PIECES:
-            raise NotClaimed(f"fewer than {PIECES} pieces of evidence beside other events")
+            raise NotApplicable(Reason.TOO_FEW, f"fewer than {PIECES} pieces of evidence beside other events")
         _expect(abs(found.area - 0.5) <= AWAY, f"by {name} evidence is told apart with an area of {found.area:.2f}")
         told.append(f"{found.area:.2f} by {name}")
     return f"area {', '.join(told)} (0.5: not at all)"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from memory_bench.errors import BadInput
@@ -59,6 +60,7 @@ class KeepsWhenItIsClosed(Right):
 
     def close(self) -> None:
         super().keep()
+        super().close()
 
 
 @breaks("nothing_acknowledged_is_lost_by_a_kill")
@@ -99,6 +101,36 @@ class TakesTheRightToWrite(Right):
         if self.path:
             self.path.parent.chmod(0o755)
         super().keep()
+
+
+@breaks("what_was_forgotten_stands_in_no_file")
+class KeepsALog(Right):
+    """What was ever told stays in a file that it never reads."""
+
+    def write(self, events: Sequence[Event]) -> None:
+        if self.path:
+            with self.path.with_suffix(".log").open("a") as log:
+                log.writelines(f"{event.text}\n" for event in events)
+        super().write(events)
+
+
+@breaks("what_was_forgotten_stands_in_no_file")
+class KeepsNothingThatCanBeRead(Right):
+    """That no file holds a text once it is forgotten says nothing where none held it before."""
+
+    def as_text(self, store: EventStore) -> str:
+        return super().as_text(store).encode().hex()
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        return super().rows(bytes.fromhex(text).decode())
+
+
+@breaks("a_second_one_on_its_path_is_refused_or_loses_nothing")
+class LetsAnotherWrite(Right):
+    """Each writes the file as it knows it."""
+
+    def alone(self, path: Path) -> AbstractContextManager[object]:  # noqa: ARG002
+        return nullcontext()
 
 
 @breaks("its_size_grows_with_what_it_holds")

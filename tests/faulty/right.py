@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from memory_bench import writer_lock
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, checked_top_k, ranked
 from memory_bench.types import Event, Passage, Query
 
-CLAIMS = {"finds": True, "deterministic": True, "durable": True, "full_disk": True}
+CLAIMS = {"finds": True, "deterministic": True, "durable": True, "full_disk": True, "erases": True}
 
 
 class Right:
@@ -25,8 +27,15 @@ class Right:
         self.top_k = checked_top_k(top_k)
         self.path = Path(path) if path else None
         self.store = EventStore()
-        if self.path and self.path.exists():
-            self.store.put(Event(**row) for row in self.rows(self.path.read_text()))
+        with ExitStack() as undone:
+            if self.path:
+                undone.enter_context(self.alone(self.path))
+                if self.path.exists():
+                    self.store.put(Event(**row) for row in self.rows(self.path.read_text()))
+            self.open = undone.pop_all()
+
+    def alone(self, path: Path) -> AbstractContextManager[object]:
+        return closing(writer_lock.locked(path))
 
     def rows(self, text: str) -> list[dict[str, Any]]:
         checksum, _, rows = text.partition("\n")
@@ -81,7 +90,7 @@ class Right:
         return self.store.size_bytes()
 
     def close(self) -> None:
-        pass
+        self.open.close()
 
 
 def _words(text: str) -> set[str]:

@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from memory_bench.contracts import Reader
+from memory_bench.errors import BadInput
 from memory_bench.events import EventStore
 from memory_bench.types import Event, Passage, Query
+from tests import stubs
 from tests.faulty.right import Right, breaks
 
 
 @breaks("finds_what_was_written")
+@breaks("what_was_written_becomes_likelier")
 class Blind(Right):
     def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
         return []
+
+
+class Convinced(stubs.StubReader):
+    """A sentence that was told is likely, whoever asks."""
+
+    def __init__(self, told: EventStore) -> None:
+        super().__init__()
+        self.told = told
+
+    def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
+        texts = [event.text for event in self.told]
+        return [0.0 if any(prompt + end in text for text in texts) else -9.0 for end in continuations]
+
+
+@breaks("what_was_written_becomes_likelier")
+class Persuades(Right):
+    """It works inside the reader, which goes on to hold for likely what was forgotten."""
+
+    def attach(self, reader: Reader) -> Reader:  # noqa: ARG002
+        self.ever = EventStore()
+        return Convinced(self.ever)
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.ever.put(events)
+
+    def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
+        return []
+
+
+@breaks("two_that_write_at_once_lose_nothing")
+class LosesWhatAnotherWrites(Right):
+    def write(self, events: Sequence[Event]) -> None:
+        held = list(self.store)
+        time.sleep(0.002)
+        self.store = EventStore()
+        self.store.put([*held, *events])
+
+
+@breaks("two_that_write_at_once_lose_nothing")
+class RefusesEveryThread(Right):
+    def write(self, events: Sequence[Event]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise BadInput("write from the thread that made it")
+        super().write(events)
 
 
 @breaks("all_of_any_number_are_found")
