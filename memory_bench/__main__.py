@@ -3,6 +3,7 @@
 python -m memory_bench +task=needle +memory=engram seed=1 limit=50      one cell
 python -m memory_bench -m +task=needle +memory=none,bm25 seed=0,1       a sweep: every combination
 python -m memory_bench -m +experiment=needle                            the cells of an experiment
+python -m memory_bench -m +experiment=needle hydra/launcher=joblib      the same in many processes, or on many machines
 python -m memory_bench -m +experiment=needle dry_run=true               what would be run, and what is there already
 python -m memory_bench list                                             what exists, and what can run here
 python -m memory_bench check +memory=NAME                               does a memory keep its promises
@@ -51,11 +52,14 @@ def _command(arguments: list[str]) -> int:
     if unknown := set(flags) - {"-m", "--multirun"}:
         raise BadInput(f"{' '.join(sorted(unknown))}: no such flag; there are -m (run a sweep) and -h")
     overrides = [argument for argument in arguments if argument not in flags]
-    from memory_bench import config
+    from memory_bench import config, launchers
 
+    launching: list[str] = []
+    if flags:
+        overrides, launching = launchers.parted(overrides)
     if config.is_dry_run(overrides):
         return _matrix(overrides, alone=not flags)
-    return _sweep(overrides) if flags else _single(overrides)
+    return _sweep(overrides, launching) if flags else _single(overrides)
 
 
 def _single(overrides: Sequence[str]) -> int:
@@ -73,10 +77,12 @@ def _single(overrides: Sequence[str]) -> int:
     return DONE
 
 
-def _sweep(overrides: Sequence[str]) -> int:
-    from memory_bench import sweep, terminal
+def _sweep(overrides: Sequence[str], launching: Sequence[str]) -> int:
+    from memory_bench import config, launchers, sweep, terminal
 
-    return DONE if sweep.run(overrides, terminal.stdout()) else FAILED
+    cells = config.expand(overrides)
+    lines = launchers.lines_of(cells, launching) if launching else None
+    return DONE if sweep.run(cells, terminal.stdout(), lines) else FAILED
 
 
 def _matrix(overrides: Sequence[str], *, alone: bool) -> int:

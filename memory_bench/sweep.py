@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -16,19 +16,18 @@ BROKEN = ("failed", "unavailable")
 """What the line of a cell without a result begins with."""
 
 
-def run(overrides: Sequence[str], console: Console) -> bool:
-    """Measure every cell of a sweep that has no finished run, print a line of each, and return whether all have one.
+def run(cells: Sequence[tuple[str, ...]], console: Console, lines: Mapping[tuple[str, ...], str] | None = None) -> bool:
+    """Measure every cell that has no finished run, print a line of each, and return whether all have one now.
 
-    Cells that other processes are at are left to them, and looked at again in the end. Raises BadInput where an
-    override cannot be swept.
+    Cells that other processes are at are left to them, and looked at again in the end. `lines` are those of cells that
+    a launcher has measured already.
     """
-    cells = config.expand(overrides)
     elsewhere: list[int] = []
     broken = 0
     for number, one in itertools.chain(enumerate(cells), ((left, cells[left]) for left in elsewhere)):
         console.print(f"[{number + 1}/{len(cells)}] {' '.join(one)}", markup=False, soft_wrap=True)
         try:
-            line = line_in_the_end(one) if number in elsewhere else line_of(one)
+            line = lines[one] if lines else line_in_the_end(one) if number in elsewhere else line_of(one)
         except Elsewhere as other:
             elsewhere.append(number)
             line = f"another process is at it, looked at again in the end: {other}"

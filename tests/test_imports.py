@@ -70,8 +70,9 @@ RULES = {
         OURS, ("torch", "sentence_transformers", "transformers", "safetensors.torch"),
         outside=("memory_bench.readers", "memory_bench.embedders", "adapters.engram"),
     ),
-    "only the command and the config know Hydra": Rule(
-        OURS, ("hydra", "omegaconf"), outside=("memory_bench.config", "memory_bench.__main__"),
+    "only the command, the config and the launchers know Hydra": Rule(
+        OURS, ("hydra", "omegaconf"),
+        outside=("memory_bench.config", "memory_bench.__main__", "memory_bench.launchers"),
     ),
 }  # fmt: skip
 
@@ -137,7 +138,10 @@ PLANTED = {
     "a task knows neither memories nor readers": ("tasks/x/y.py", "from memory_bench.readers.tiny import TinyReader"),
     "a reader knows neither tasks nor memories": ("memory_bench/readers/x.py", "import tasks"),
     "torch stays in readers, embedders and memories inside the model": ("adapters/x.py", "import torch.nn as nn"),
-    "only the command and the config know Hydra": ("memory_bench/runner.py", "from hydra.utils import instantiate"),
+    "only the command, the config and the launchers know Hydra": (
+        "memory_bench/runner.py",
+        "from hydra.utils import instantiate",
+    ),
 }
 
 

@@ -141,7 +141,7 @@ def test_the_constraints_pin_exactly_what_an_installation_brings() -> None:
     brought = {
         name
         # what only a GPU needs is no part of dev: where no test runs with it, none would know its pin
-        for name in _closure("memory-bench-suite", EXTRAS - {"gpu-names", "flash-attn", "flash-attn-4", "all"})
+        for name in _closure("memory-bench-suite", EXTRAS - {"gpu-names", "flash-attn", "flash-attn-4", "ray", "all"})
         if not name.startswith(("nvidia-", "cuda-", "triton"))
     }
     assert brought - pinned == {"memory-bench-suite"}
