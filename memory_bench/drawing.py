@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ LIBRARY = "matplotlib>=3.10"
 FORMATS = ("png", "svg")
 
 
-def save(figures: Mapping[str, Callable[[], Figure]], folder: Path, *, dpi: int = 120) -> list[Path]:
+def save(
+    figures: Mapping[str, Callable[[], Figure]], folder: Path, *, dpi: int = 120, formats: Sequence[str] = FORMATS
+) -> list[Path]:
     """Draw figures by their names into a folder and return their paths.
 
     Raises Unavailable where the plotting library is not installed.
@@ -31,7 +33,7 @@ def save(figures: Mapping[str, Callable[[], Figure]], folder: Path, *, dpi: int 
     with rc_context({"svg.hashsalt": "memory_bench", "svg.fonttype": "none", "font.size": 9}):
         for name, made in figures.items():
             figure = made()
-            for suffix in FORMATS:
+            for suffix in formats:
                 paths.append(folder / f"{name}.{suffix}")
                 without = {"Date": None} if suffix == "svg" else {"Software": None}
                 figure.savefig(paths[-1], dpi=dpi, metadata=without)

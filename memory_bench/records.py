@@ -262,7 +262,7 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
     return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)
 
 
-def load(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
+def load(paths: Path | str | Iterable[Path | str] = "results") -> pd.DataFrame:
     """Return one row a question: of the latest finished run of each cell under a results folder, or of given runs.
 
     Runs of other code or machines are older runs of a cell: given as folders they can be compared, but never pooled.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hydra.core.config_store import ConfigStore
 
@@ -55,17 +57,43 @@ def test_an_experiment_becomes_a_page_with_its_prompts_and_the_published_one_wit
     ]
 
 
+def test_questions_go_to_other_programs_and_figures_to_a_folder(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", "+experiment=page"]) == 0
+    capsys.readouterr()
+    for made in ("csv", "parquet"):
+        assert main(["report", "+experiment=page", "--format", made, "--out", f"new/one.{made}"]) == 0
+        assert capsys.readouterr().out == f"new/one.{made}: 36 rows\n"
+    told, typed = pd.read_csv(experiment / "new/one.csv"), pd.read_parquet(experiment / "new/one.parquet")
+    assert list(told) == list(typed)
+    assert "passages" not in told
+    assert told["cell"].nunique() == 4
+    assert told.groupby("choices.memory").size().to_dict() == {"none": 27, "stub": 9}
+    assert told["scores.exact_match"].mean() == typed["scores.exact_match"].mean() > 0
+    assert [json.loads(gold) for gold in told["gold"]] == [list(gold) for gold in typed["gold"]]
+    for made in ("png", "svg"):
+        assert main(["report", "+experiment=page", f"--format={made}", f"--out=drawn/{made}"]) == 0
+        files = sorted(file.name for file in (experiment / "drawn" / made).iterdir())
+        assert files == [f"{name}.{made}" for name in ("bytes", "evidence", "seconds", "tokens")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--format", "pdf"], "--format pdf: no such format of report; there is html, and Markdown without the flag"),
+        (
+            ["--format", "pdf"],
+            "--format pdf: no such format of report; there are csv, html, parquet, png, svg, and Markdown with",
+        ),
         (["--format"], "--format has no value; type --format html"),
         (["--format", "html", "--out"], "--out has no value; type --out FILE.html"),
         (["--format", "html", "--out", "--publish"], "--out has no value; type --out FILE.html"),
-        (["--out", "x.html"], "--out x.html: only a page of HTML goes to a file; add --format html"),
+        (["--out", "x.html"], "--out x.html: Markdown is printed; for a file add --format html, or another format"),
         (["--format", "html", "--out", "x.pdf"], "--out x.pdf: expected a file that ends in .html"),
+        (["--format", "csv", "--out", "x.html"], "--out x.html: expected a file that ends in .csv"),
+        (["--format", "png", "--out", "x.png"], "--out x.png: expected a folder, for there are several figures"),
         (["--format", "html", "--by=kind"], "--by=kind: a report by a tag is printed; leave the other flag out"),
-        (["--format", "html", "--publish"], "--publish keeps a report in Markdown; leave it out, and keep the page"),
+        (["--format", "html", "--publish"], "--publish keeps a report in Markdown; leave it out, and keep what --out"),
         (["--format", "html", "--format", "html"], "--format=html: --format stands there twice; leave one out"),
         (["--format", "html", "--from-published"], "experiment 'page' was not published: no results/published/"),
     ],

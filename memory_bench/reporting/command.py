@@ -10,6 +10,8 @@ python -m memory_bench report +experiment=NAME --format html --out FILE.html
                                                                   write them as one page that needs nothing else, with
                                                                   every question; the experiment is FILE where none is
                                                                   named, and FILE reports/NAME.html
+    --format csv|parquet --out FILE                               one row a question, for other programs
+    --format png|svg --out FOLDER                                 the figures alone
 """
 
 from __future__ import annotations
@@ -30,16 +32,24 @@ REPORTS = Path("reports")
 FLAGS = {"--publish", "--from-published"}
 VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html"}
 HTML = "html"
+FORMATS = {
+    "csv": ".csv",
+    HTML: ".html",
+    "parquet": ".parquet",
+    "png": "",
+    "svg": "",
+}  # what a file ends in; "": a folder
 DONE = 0
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed: the flags, the tag to slice by, the page to write, the experiment, and its overrides."""
+    """What was typed: the flags, the tag to slice by, what to write where, the experiment, and its overrides."""
 
     flags: frozenset[str]
     tag: str | None
-    page: Path | None
+    format: str | None
+    out: Path | None
     experiment: str
     overrides: tuple[str, ...]
 
@@ -65,10 +75,10 @@ def main(argv: list[str]) -> int:
         print(slices.render(found, typed.tag), end="")
         return DONE
     # where the results of this machine lie is no business of a page that others read
-    read = "--publish" in flags or typed.page is not None
+    read = "--publish" in flags or typed.out is not None
     told = [one for one in overrides if not (read and one.startswith("results="))]
-    if typed.page is not None:
-        return _write(typed.page, found, experiment=experiment, overrides=told)
+    if typed.out is not None:
+        return _write(typed, found, told)
     report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
         _check_attention(found)
@@ -116,17 +126,25 @@ def insert(text: str, experiment: str, report: str) -> str:
     return f"{before}{start}{report}{end}{after}" if found and closed else text
 
 
-def _write(file: Path, found: Sequence[Measured], *, experiment: str, overrides: Sequence[str]) -> int:
-    """Write the page of HTML. Raises BadInput where the disk refuses."""
+def _write(typed: Typed, found: Sequence[Measured], overrides: Sequence[str]) -> int:
+    """Write what was asked for, and print what that is. Raises BadInput where the disk refuses."""
+    from memory_bench.reporting import exports
     from memory_bench.reporting.html import page
 
+    assert typed.format is not None
+    assert typed.out is not None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)  # before the work: a page takes seconds
-        text = page.render(found, experiment=experiment, reports=REPORTS, overrides=overrides)
-        file.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")  # half a character of an answer is no error
+        typed.out.parent.mkdir(parents=True, exist_ok=True)  # before the work: a page takes seconds
+        if typed.format == HTML:
+            text = page.render(found, experiment=typed.experiment, reports=REPORTS, overrides=overrides)
+            # half a character of an answer is no error
+            typed.out.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
+            print(f"{typed.out}: {typed.out.stat().st_size:,} bytes")
+        else:
+            print(exports.WRITERS[typed.format](found, typed.out))
     except OSError as error:
-        raise BadInput(f"cannot write {file}: {error.strerror}; type --out FILE.html") from None
-    print(f"{file}: {file.stat().st_size:,} bytes")
+        place = f"FILE{FORMATS[typed.format]}" if FORMATS[typed.format] else "FOLDER"
+        raise BadInput(f"cannot write {typed.out}: {error.strerror}; type --out {place}") from None
     return DONE
 
 
@@ -143,11 +161,12 @@ def _parse(argv: Sequence[str]) -> Typed:
         named = [Path(given["--out"]).stem]
     if len(named) != 1:
         raise BadInput(f"report takes one experiment, got {list(argv)}; type: report +experiment=NAME")
-    html = given.get("--format") == HTML
+    made = given.get("--format")
     return Typed(
         flags,
         given.get("--by"),
-        Path(given.get("--out", REPORTS / f"{named[0]}.html")) if html else None,
+        made,
+        None if made is None else Path(given.get("--out", REPORTS / f"{named[0]}{FORMATS[made]}")),
         named[0],
         tuple(one for one in overrides if not one.startswith("+experiment=")),
     )
@@ -175,16 +194,20 @@ def _values(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _check_together(given: Mapping[str, str], flags: Collection[str], overrides: Sequence[str]) -> None:
     """Raise BadInput for what cannot be asked of one report."""
     made = given.get("--format")
-    if made not in (None, HTML):
-        raise BadInput(f"--format {made}: no such format of report; there is {HTML}, and Markdown without the flag")
+    if made is not None and made not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise BadInput(f"--format {made}: no such format of report; there are {known}, and Markdown without the flag")
     if "--out" in given and made is None:
-        raise BadInput(f"--out {given['--out']}: only a page of HTML goes to a file; add --format html")
-    if "--out" in given and not given["--out"].endswith(".html"):
-        raise BadInput(f"--out {given['--out']}: expected a file that ends in .html")
+        raise BadInput(f"--out {given['--out']}: Markdown is printed; for a file add --format html, or another format")
+    if made is not None and "--out" in given and Path(given["--out"]).suffix != FORMATS[made]:
+        expected = (
+            f"a file that ends in {FORMATS[made]}" if FORMATS[made] else "a folder, for there are several figures"
+        )
+        raise BadInput(f"--out {given['--out']}: expected {expected}")
     if "--by" in given and ("--publish" in flags or made):
         raise BadInput(f"--by={given['--by']}: a report by a tag is printed; leave the other flag out")
     if made and "--publish" in flags:
-        raise BadInput("--publish keeps a report in Markdown; leave it out, and keep the page that --out names")
+        raise BadInput("--publish keeps a report in Markdown; leave it out, and keep what --out names")
     changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
     if changed and flags:
         raise BadInput(f"{changed[0]}: what is published is an experiment as it stands; leave it out, or write its own")

@@ -66,9 +66,9 @@ def drawn(tables: Sequence[Table]) -> Mapping[str, str]:
     return texts
 
 
-def draw(tables: Sequence[Table], folder: Path) -> list[Path]:
+def draw(tables: Sequence[Table], folder: Path, *, formats: Sequence[str] = drawing.FORMATS) -> list[Path]:
     """Draw these figures into a folder and return their paths. Raises Unavailable without the plotting library."""
-    return drawing.save({name: partial(_made, name, tables) for name in drawn(tables)}, folder)
+    return drawing.save({name: partial(_made, name, tables) for name in drawn(tables)}, folder, formats=formats)
 
 
 def _made(name: str, tables: Sequence[Table]) -> Figure:
