@@ -5,25 +5,39 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-MAIN = """
+CELL = """
+import os
 import sys
 import time
+from types import SimpleNamespace
 
 
-def main(argv):
-    if "fail" in argv:
-        print("it refused", file=sys.stderr)
-        return 2
-    if "die" in argv:
+def measure(cell, *, command, alone):
+    if "fail" in cell.overrides:
+        raise RuntimeError("it refused")
+    if "die" in cell.overrides:
         print("the engine broke", file=sys.__stderr__, flush=True)  # as an engine in C does
-        import os
         os._exit(3)
-    until = time.process_time() + {seconds}
+    begun, until = time.perf_counter(), time.process_time() + {seconds}
     while time.process_time() < until:
         pass
-    if {waits}:
-        time.sleep({waits})
-    return 0
+    took = time.perf_counter() - begun
+    costs = {{"read_seconds": took, "read_cpu_seconds": {seconds}, "read_gpu_seconds": None, "prompt_tokens": 9}}
+    return SimpleNamespace(rows=[SimpleNamespace(costs=costs)])
+"""
+
+CONFIG = """
+from dataclasses import dataclass
+
+
+@dataclass
+class Cell:
+    overrides: tuple
+    results: object = None
+
+
+def compose(overrides):
+    return Cell(overrides)
 """
 
 
@@ -33,12 +47,13 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def package(folder: Path, seconds: float, *, waits: float = 0.0) -> Path:
-    """Write a package whose command computes for so many seconds, then waits; return the folder."""
+def package(folder: Path, seconds: float) -> Path:
+    """Write a package whose cells compute for so many seconds, as their ledger says; return the folder."""
     for inside in ("memory_bench", "conf"):
         (folder / inside).mkdir(parents=True, exist_ok=True)
         (folder / inside / "__init__.py").write_text("")
-    (folder / "memory_bench" / "__main__.py").write_text(MAIN.format(seconds=seconds, waits=waits))
+    (folder / "memory_bench" / "cell.py").write_text(CELL.format(seconds=seconds))
+    (folder / "memory_bench" / "config.py").write_text(CONFIG)
     link = folder / "memory_bench" / "conf"
     if not link.is_symlink():
         link.symlink_to("../conf")

@@ -1,36 +1,51 @@
-"""What a fresh process does for the gate: it runs cells by the command of its revision, and says how long each took.
+"""What a fresh process does for the gate: it measures cells by the code of its revision, and says what the ledger says.
 
 It is handed to Python as text, since the other revision may not have this file. One JSON line in, one out:
 
     {"overrides": [...], "slower": 0.1}   ->   {"seconds": 0.21, "cpu_seconds": 0.19}   or   {"error": "..."}
 
-`slower` adds that share of the run's processor time, by computing: what a calibration finds again.
+The seconds are those of all phases (write, settle, read, embed, generate, forget), not what it takes to read options,
+to draw a stream and to put rows on disk. `slower` adds that share of the processor's, by computing: what a calibration
+finds again.
 """
 
 import contextlib
+import dataclasses
+import functools
 import importlib.resources
 import io
 import json
 import sys
 import tempfile
 import time
+from pathlib import Path
+from typing import Any
+
+CLOCK, CPU, GPU = "_seconds", "_cpu_seconds", "_gpu_seconds"
 
 
-def once(overrides: list[str], slower: float) -> dict[str, object]:
-    from memory_bench.__main__ import main
+@functools.cache
+def composed(overrides: tuple[str, ...]) -> Any:
+    from memory_bench import config
 
-    said = io.StringIO()
+    return config.compose(overrides)
+
+
+def once(overrides: list[str], slower: float) -> dict[str, float]:
+    from memory_bench import cell
+
     with tempfile.TemporaryDirectory(prefix="memory_bench-speed-") as folder:
-        begun, cpu_begun = time.perf_counter(), time.process_time()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = main([*overrides, f"results={folder}"])
-        until = time.process_time() + slower * (time.process_time() - cpu_begun)
-        while time.process_time() < until:
-            pass
-        seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu_begun
-    if code:
-        return {"error": f"exit code {code}: {said.getvalue().strip()[-300:]}"}
-    return {"seconds": seconds, "cpu_seconds": cpu_seconds}
+        one = dataclasses.replace(composed(tuple(overrides)), results=Path(folder))
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            rows = cell.measure(one, command="gate", alone=False).rows
+    costs = [(name, value) for row in rows for name, value in row.costs.items() if value is not None]
+    cpu_seconds = sum(value for name, value in costs if name.endswith(CPU))
+    seconds = sum(value for name, value in costs if name.endswith(CLOCK) and not name.endswith((CPU, GPU)))
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    while time.process_time() - cpu_begun < slower * cpu_seconds:
+        pass
+    spun, cpu_spun = (time.perf_counter() - begun, time.process_time() - cpu_begun) if slower else (0.0, 0.0)
+    return {"seconds": seconds + spun, "cpu_seconds": cpu_seconds + cpu_spun}
 
 
 def where() -> list[str]:
@@ -43,7 +58,7 @@ def where() -> list[str]:
 def serve() -> None:
     out = sys.stdout
     for line in sys.stdin:
-        answered: dict[str, object]
+        answered: dict[str, Any]
         try:
             asked = json.loads(line)
             answered = once(asked["overrides"], asked["slower"]) if "overrides" in asked else {"where": where()}
