@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+from memory_bench.embedders.endpoint import Endpoint
 from memory_bench.embedders.hashing import Hashing
 
 DIMENSIONS = 64
@@ -91,3 +94,16 @@ def running() -> Iterator[EmbeddingServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def asking(server: EmbeddingServer, folder: Path, **options: Any) -> Endpoint:
+    """Return an embedder that asks the server; some options may differ."""
+    usual = {"url": server.url, "model": "small", "key_variable": None, "batch_size": 2, "timeout_seconds": 30.0}
+    return Endpoint(**{**usual, "cache": str(folder / "kept"), **options})
+
+
+def kept_seconds(folder: Path) -> list[float]:
+    database = sqlite3.connect(folder / "kept" / "vectors.sqlite")
+    seconds = [row[0] for row in database.execute("SELECT seconds FROM vectors")]
+    database.close()
+    return seconds

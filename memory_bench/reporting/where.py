@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import commonpath
 from typing import Any
 
 from memory_bench.reporting.cells import Measured
@@ -11,9 +12,9 @@ from memory_bench.reporting.cells import Measured
 def where(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
     """Return what the measured cells say of where they ran: one value each, or all where they differ."""
     measured = [cell.provenance for cell in cells if cell.reason is None]
-    embedders = [cell.config["choices"]["embedder"] for cell in cells]
+    embedders = [_embedder(cell) for cell in cells if cell.config["choices"]["embedder"]]
     return {
-        "embedder of the memories that use one": _distinct(name for name in embedders if name) or ["none"],
+        "embedder of the memories that use one": _distinct(embedders) or ["none"],
         "CPU": _distinct(f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores" for facts in measured),
         "device of the reader": _distinct(facts["environment"]["device"] for facts in measured),
         "system": _distinct(facts["machine"]["platform"] for facts in measured),
@@ -33,6 +34,18 @@ def engines(cells: Sequence[Measured]) -> Mapping[str, list[str]]:
         "threads": _distinct(cell.provenance["environment"]["threads"] for cell in measured),
         "memory": _distinct(f"{cell.provenance['machine']['memory_bytes'] / 2**30:.0f} GiB" for cell in measured),
     }
+
+
+def _embedder(cell: Measured) -> str:
+    """Return the embedder of a cell, with its model where it can have one or another.
+
+    A model that no option names was named by the environment: what was read says which, by the names of its parts.
+    """
+    name = cell.choice("embedder")
+    if "model" not in cell.config["embedder"]:
+        return name
+    read = cell.provenance.get("identities", {}).get("embedder")
+    return f"{name} ({cell.config['embedder']['model'] or (commonpath(read) if read else 'model not known')})"
 
 
 def _distinct(values: Iterable[object]) -> list[str]:
