@@ -1,7 +1,7 @@
 # make bench   environment, install, and the first measurement
 # make test    environment, install with every extra, and the tests
 # make check   format, lint, types
-# make gpu     where Engram's table lies and what that costs: 8 minutes on a GPU, by the machine's own Python and torch
+# make gpu     attention on and off, the place of Engram's table: 8 minutes on a GPU, by the machine's own Python and torch
 
 PYTHON ?= python3
 VENV   := .venv

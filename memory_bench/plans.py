@@ -97,7 +97,7 @@ def where(distributions: Iterable[str]) -> Row:
 
 def publish(group: str, source: Path, target: Path, *, command: str) -> None:
     """Copy the rows of every plan that has some. Raises BadInput where none has; `command` runs one."""
-    found = [source / f"{name}.jsonl" for name in names(group) if (source / f"{name}.jsonl").exists()]
+    found = [source / f"{name}.jsonl" for name in names(group) if read(source / f"{name}.jsonl")]
     if not found:
         raise BadInput(f"--out {source}: no rows there; run a plan first: {command}")
     target.mkdir(parents=True, exist_ok=True)

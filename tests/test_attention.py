@@ -18,6 +18,7 @@ from memory_bench import config
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.readers.attention import CHOICES, AttentionKernel, Sdpa, choose, example
 from memory_bench.readers.attention_equivalence import Equivalence, equivalence
+from memory_bench.readers.attention_proof import observe
 from memory_bench.readers.model import TinyModel
 from tests.readers import log_probs, random_model
 
@@ -75,7 +76,7 @@ def test_a_kernel_that_runs_beside_the_one_that_was_named_is_found() -> None:
     inputs = example(CPU, torch.float32, keys=16, head_width=8)
     flash, off = choose("cpu_flash"), choose("off_math")
     with pytest.raises(Unavailable, match="did not run alone, but aten::_scaled_dot_product_attention_math"):
-        flash.proves(lambda: (flash(*inputs), off(*inputs)), CPU)
+        flash.proves(observe(lambda: (flash(*inputs), off(*inputs)), CPU), CPU)
 
 
 def test_a_torch_that_was_patched_to_fall_back_in_silence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,3 +209,22 @@ def test_a_reader_reads_with_the_attention_of_the_cell() -> None:
     scores = [reader.score("The code of gate 17 is", [" 4411", " noon"]) for reader in made]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
     assert scores[0] != scores[1]
+
+
+def test_the_bytes_of_a_call_are_those_of_its_own_tensors_at_once() -> None:
+    def call() -> Tensor:
+        first = torch.ones(1000, dtype=torch.float32)
+        second = first + first
+        del first
+        return second + second
+
+    assert observe(call, CPU).peak_bytes == 8000  # of three tensors two are held at a time
+
+
+def test_flash_holds_no_scores_and_the_plain_formula_holds_them_all() -> None:
+    query, key, value = example(CPU, torch.float32, keys=512, head_width=64)
+    peaks = [observe(lambda: choose(name)(query, key, value, is_causal=True), CPU).peak_bytes for name in HERE]  # noqa: B023
+    scores = 2 * 512 * 512 * 4
+    assert peaks[0] is not None
+    assert peaks[1] is not None
+    assert peaks[0] > scores > 3 * peaks[1]

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.gpu import attention
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.offload import Bench, Plan, Setting, drawn_tokens
-from benchmarks.gpu.paired import Ratio, penalty, ratio, shown
+from memory_bench.paired import Ratio, penalty, ratio, shown
 
 ROOT = Path(__file__).parent.parent
 TINY = (
     "--device cpu --width 32 --layers 3 --heads 2 --vocabulary 512 --insertions 0 2 --hash-heads 2 --row-width 8 "
-    "--rows 999 --threads 2 --batches 1 2 --prompts 16 --ids zipf --attention cpu_flash off_math fa2_sdpa"
+    "--rows 999 --threads 2 --batches 1 2 --prompts 16 --ids zipf --attention cpu_flash off_math fa2_sdpa "
+    "--lengths 16 32 --kernels off_math cpu_flash fa4_pkg"
 ).split()
 
 
@@ -55,6 +57,30 @@ def test_every_arm_of_a_cpu_is_measured_and_every_other_one_says_why(report: dic
     refused = [setting["why"] for setting in report["settings"] if setting["attention"] == "fa2_sdpa"]
     assert len(refused) == 4
     assert all("attention=fa2_sdpa cannot run here: it runs on cuda" in why for why in refused)
+
+
+def test_attention_on_and_off_is_measured_first_with_a_reason_for_every_kernel_that_is_not(
+    report: dict[str, Any],
+) -> None:
+    rows = report["attention"]
+    assert [(row["key"]["subject"], row["key"]["phase"], row["key"]["tokens"]) for row in rows] == [
+        (subject, phase, tokens)
+        for subject in ("call", "network")
+        for phase in ("prefill", "decode")
+        for tokens in (16, 32)
+    ]
+    for row in rows:
+        assert row["arms"]["off_math"]["proof"]["operator"].endswith("attention_math")
+        assert row["arms"]["cpu_flash"]["gate"]["error"] < 2e-6
+        assert row["arms"]["cpu_flash"]["peak_bytes"] > 0
+        assert row["arms"]["fa4_pkg"]["why"].startswith("attention=fa4_pkg cannot run here: it runs on cuda")
+    assert "cpu_flash" in attention.line(rows[0])
+
+
+def test_attention_that_gets_no_time_says_so() -> None:
+    chosen = attention.settings("float32", [16], layers=1, heads=2, width=16)
+    rows = list(attention.sweep(chosen, ["off_math"], torch.device("cpu"), seconds=0))
+    assert {arm["why"] for row in rows for arm in row["arms"].values()} == {attention.OUT_OF_TIME}
 
 
 def test_a_token_after_a_prompt_is_read_as_it_is_at_the_end_of_the_whole() -> None:

@@ -184,7 +184,7 @@ def test_weights_come_back_rounded_to_sixteen_bits_and_frozen(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"device": "tpu"}, "reader.device=tpu: expected auto, cpu or cuda"),
+        ({"device": "tpu"}, "reader.device=tpu: expected auto, cpu, cuda or mps"),
         ({"max_new_tokens": 0}, "reader.max_new_tokens=0: expected a whole number >= 1"),
         ({"window_tokens": 12}, "reader.window_tokens=12: expected a whole number > reader.max_new_tokens=12"),
         ({"threads": 0}, "reader.threads=0: expected a whole number >= 1, or null"),

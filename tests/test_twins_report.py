@@ -118,9 +118,9 @@ def test_what_only_a_gpu_runs_is_said_to_have_never_run_until_one_was_measured(t
     assert "`conf/experiment/engram_offload.yaml`" in never
     assert "`make gpu`" in never
     measured = json.dumps({"hardware": {"gpu": {"name": "NVIDIA H100 80GB HBM3"}}})
-    (tmp_path / "engram_offload_nvidia_h100.json").write_text(measured)
+    (tmp_path / "gpu_nvidia_h100.json").write_text(measured)
     told = "\n".join(unmeasured.places(tmp_path))
-    assert "Measured on NVIDIA H100 80GB HBM3: `results/published/engram_offload_nvidia_h100.json`." in told
+    assert "Measured on NVIDIA H100 80GB HBM3: `results/published/gpu_nvidia_h100.json`." in told
     assert "never executed" not in told
     assert "\n\n".join(unmeasured.places()) in render(rows())
 

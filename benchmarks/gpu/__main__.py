@@ -1,7 +1,7 @@
-"""The GPU command: where Engram's table lies and what that costs, in one JSON with the hardware's name.
+"""The GPU command: attention on and off, then the place of Engram's table, in one JSON with the hardware's name.
 
-    make gpu                                                        every setting, in 8 minutes at most
-    python -m benchmarks.gpu --minutes 3 --out /tmp/offload.json    quicker, and elsewhere
+    make gpu                                                    every setting, in 8 minutes at most
+    python -m benchmarks.gpu --minutes 3 --out /tmp/gpu.json    quicker, and elsewhere
 
 Needs a Python from 3.11 on, torch from 2.6 on, NumPy, and nothing else that is not in this repository.
 """
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from adapters.engram.placement.arms import ARMS, DTYPES
-from benchmarks.gpu import facts
+from benchmarks.gpu import attention, facts
 from benchmarks.gpu.offload import PHASES, Bench, Plan, Setting, sweep
 from memory_bench.errors import BadInput
 
@@ -38,17 +38,25 @@ def main(argv: list[str] | None = None) -> int:
     except BadInput as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
-    out = (
-        options.out or PUBLISHED / f"engram_offload_{report['hardware']['gpu']['name'].lower().replace(' ', '_')}.json"
-    )
+    out = options.out or PUBLISHED / f"gpu_{report['hardware']['gpu']['name'].lower().replace(' ', '_')}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(report['settings'])} settings in {report['seconds']:.0f} s: {out}")
+    print(f"{len(report['attention']) + len(report['settings'])} settings in {report['seconds']:.0f} s: {out}")
     return 0
 
 
 def _measured(options: argparse.Namespace, device: torch.device, begun: float) -> dict[str, Any]:
     dtype = DTYPES[options.dtype or ("bfloat16" if device.type == "cuda" else "float32")]
+    chosen = attention.settings(
+        str(dtype).removeprefix("torch."), options.lengths, layers=options.layers, heads=options.heads,
+        width=options.width,
+    )  # fmt: skip
+    kernels = options.kernels or attention.KERNELS[device.type]
+    seconds = options.minutes * 60 * options.attention_share
+    found = []
+    for row in attention.sweep(chosen if options.attention_share else [], kernels, device, seconds=seconds):
+        found.append(row)
+        print(attention.line(row), flush=True)
     plan = Plan(
         width=options.width, layers=options.layers, heads=options.heads, vocabulary=options.vocabulary,
         insertions=tuple(options.insertions), hash_heads=options.hash_heads, row_width=options.row_width,
@@ -78,6 +86,7 @@ def _measured(options: argparse.Namespace, device: torch.device, begun: float) -
             "rows": sum(len(rows) for rows in bench.table.values()),
             "bytes": sum(rows.nbytes for rows in bench.table.values()),
         },
+        "attention": found,
         "settings": measured,
         "seconds": time.perf_counter() - begun,
     }
@@ -101,6 +110,8 @@ def _line(setting: dict[str, Any]) -> str:
 
 
 def _device(name: str) -> torch.device:
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise BadInput("--device mps: this torch sees no Apple GPU; type --device cpu --out FILE")
     if name == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda: this torch sees no GPU; type --device cpu --out FILE for what a CPU can measure")
     return torch.device(name)
@@ -109,17 +120,20 @@ def _device(name: str) -> torch.device:
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--device", choices=["cuda", "cpu"], default="cuda")
+    add("--device", choices=["cuda", "mps", "cpu"], default="cuda")
     add("--minutes", type=float, default=7.0, help="for everything; what has no time left says so")
     add("--rounds", type=int, help="of each setting, whatever time they need; default: what --minutes allow")
-    add("--out", type=Path, help="the JSON; default: results/published/engram_offload_HARDWARE.json")
+    add("--out", type=Path, help="the JSON; default: results/published/gpu_HARDWARE.json")
     add("--arms", nargs="+", choices=ARMS, default=[arm for arm in ARMS if arm != "D"])
     add("--batches", nargs="+", type=int, default=[1, 32, 512])
     add("--prompts", nargs="+", type=int, default=[64, 512])
     add("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     add("--ids", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"])
-    add("--attention", nargs="+", default=["fa2_sdpa", "off_math"])
-    add("--dtype", choices=sorted(DTYPES), help="default: bfloat16 on a GPU, float32 on a CPU")
+    add("--attention", nargs="+", default=["fa2_sdpa", "off_math"], help="in the network over the table")
+    add("--attention-share", type=float, default=0.35, help="of the time, for attention on and off; 0 leaves it out")
+    add("--kernels", nargs="+", help="of attention on and off, the first one off; default: all of the device")
+    add("--lengths", nargs="+", type=int, default=[256, 1024, 4096, 16384, 65536], help="of attention on and off")
+    add("--dtype", choices=sorted(DTYPES), help="default: bfloat16 on a GPU, float32 elsewhere")
     add("--width", type=int, default=1024)
     add("--layers", type=int, default=24)
     add("--heads", type=int, default=16)

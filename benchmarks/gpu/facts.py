@@ -26,6 +26,9 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "memory_bytes": int(meminfo[0].split()[1]) * 1024 if meminfo else None,
         "platform": platform.platform(),
     }
+    if device.type == "mps":
+        name = _said("sysctl", "-n", "machdep.cpu.brand_string") or "Apple"
+        return {"device": "mps", "host": host, "gpu": {"name": name, "memory_bytes": None}, "why": None}
     if device.type != "cuda":
         return {"device": "cpu", "host": host, "gpu": None, "why": "measured on a CPU: nothing here speaks of a GPU"}
     properties = torch.cuda.get_device_properties(device)

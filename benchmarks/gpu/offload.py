@@ -25,9 +25,10 @@ from torch import Tensor
 from adapters.engram.placement.arms import ShapeSlot, host_table, made_slot, opened, placed
 from adapters.engram.placement.fetch import Statistics
 from adapters.engram.placement.places import Placement, Staged, gather
-from benchmarks.gpu.paired import penalty, ratio, shown
 from memory_bench.errors import BadInput, Unavailable
+from memory_bench.paired import penalty, ratio, shown
 from memory_bench.readers.attention import choose
+from memory_bench.readers.attention_costs.bench import empty_cache, said, synchronize
 from memory_bench.readers.attention_equivalence import equivalence
 from memory_bench.readers.model import Past, Shape, TinyModel
 from memory_bench.readers.random_weights import random_model
@@ -117,11 +118,10 @@ class Bench:
                 raise AssertionError(f"arms {wrong} gave other rows than the table holds")
             peaks = {arm: self._peak(arm, batch) for arm in self.arms}
             times = self._rounds(batch, seconds, rounds)
-        except Unavailable as error:
-            return {**asdict(setting), "why": str(error)}
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            return {**asdict(setting), "why": f"out of memory: {str(error).partition('.')[0]}"}
+        except (Unavailable, RuntimeError) as error:
+            why = said(error)
+            empty_cache(self.device)
+            return {**asdict(setting), "why": why}
         return {
             **asdict(setting), "why": None, "attention_proof": attention, "rows_equal": equal,
             "hash_ns_per_token": batch.hash_seconds / batch.tokens_BT.numel() * 1e9,
@@ -177,10 +177,10 @@ class Bench:
         return self.model.next_log_probs(hidden_BTD, batch.tokens_BT, last_B1)
 
     def _seconds(self, arm: str, batch: Batch) -> float:
-        self._synchronize()
+        synchronize(self.device)
         begun = time.perf_counter()
         self._forward(arm, batch)
-        self._synchronize()
+        synchronize(self.device)
         return time.perf_counter() - begun
 
     def _rounds(self, batch: Batch, seconds: float, rounds: int | None) -> dict[str, list[float]]:
@@ -206,7 +206,7 @@ class Bench:
             return None
         torch.cuda.reset_peak_memory_stats(self.device)
         self._forward(arm, batch)
-        self._synchronize()
+        synchronize(self.device)
         return torch.cuda.max_memory_allocated(self.device)
 
     def _judged(
@@ -241,10 +241,6 @@ class Bench:
             return None
         found = self.placements[arm].statistics
         return {**asdict(found), "overlap": found.overlap}
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
     def close(self) -> None:
         for placement in self.placements.values():

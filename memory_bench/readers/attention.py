@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from memory_bench.errors import Unavailable
 from memory_bench.readers import attention_proof
 from memory_bench.readers.attention_packages import Package
-from memory_bench.readers.attention_proof import Proof
+from memory_bench.readers.attention_proof import Observed, Proof, observe
 
 Attend = Callable[..., Tensor]
 """query_BHQC, key_BHTC, value_BHTC, attn_mask=, is_causal= -> mixed_BHQC, as `scaled_dot_product_attention` does."""
@@ -118,13 +118,12 @@ class AttentionKernel:
     def proved(self, device: torch.device, dtype: torch.dtype, *, head_width: int = 64) -> Proof:
         """Return what one profiled call ran. Raises Unavailable where it is not what the name says."""
         inputs = example(device, dtype, keys=128, head_width=head_width)
-        return self.proves(lambda: self(*inputs, is_causal=True), device)
+        return self.proves(observe(lambda: self(*inputs, is_causal=True), device), device)
 
-    def proves(self, call: Callable[[], object], device: torch.device) -> Proof:
+    def proves(self, seen: Observed, device: torch.device) -> Proof:
         """Return what ran in a call, a whole network's too. Raises Unavailable where it is not what the name says, or
         where another kernel ran beside it."""
-        ran = attention_proof.profiled(call, device)
-        found = attention_proof.find(ran, self.operator, self.kernel, on_gpu=device.type == "cuda")
+        found = attention_proof.find(seen.ran, self.operator, self.kernel, on_gpu=device.type == "cuda")
         if isinstance(found, str):
             raise Unavailable(f"attention={self.name}: {found}; choose another one")
         return found

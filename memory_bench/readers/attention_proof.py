@@ -1,11 +1,14 @@
-"""What a call ran: the operators that torch's profiler saw, and on a GPU the kernels. A name that was set proves
-nothing, since torch takes another kernel without a word where it may."""
+"""What a call ran and held: the operators that torch's profiler saw, on a GPU the kernels, and the bytes at most.
+
+A name that was set proves nothing, since torch takes another kernel without a word where it may.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -22,40 +25,34 @@ class Proof:
     kernel: str | None
 
 
-def profiled(call: Callable[[], object], device: torch.device) -> list[str]:
-    """Return the names of everything that a call ran."""
-    on_gpu = device.type == "cuda"
-    _quiet()
-    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as seen:
-        call()
-        if on_gpu:
-            torch.cuda.synchronize(device)
-    return [event.key for event in seen.key_averages()]
-
-
-def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:
-    """Return the most that a call held at once beyond what was held before: its own tensors, the result among them.
+@dataclass(frozen=True)
+class Observed:
+    """The names of everything that a call ran, and the most bytes that it held at once beyond what was held before.
 
     On a GPU by the allocator's own count; on a CPU from every allocation that the profiler saw, summed up in the order
     of time: nothing is sampled, and what the process holds beside does not count. None where neither is to be had.
     """
-    if device.type == "cuda":
-        before = torch.cuda.memory_allocated(device)
+
+    ran: list[str]
+    peak_bytes: int | None
+
+
+def observe(call: Callable[[], object], device: torch.device) -> Observed:
+    """Return what one profiled call ran and held."""
+    on_gpu = device.type == "cuda"
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler writes to stderr that it starts and stops
+    before = torch.cuda.memory_allocated(device) if on_gpu else 0
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=activities, profile_memory=device.type == "cpu") as seen:
         call()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
-    if device.type != "cpu":
-        return None
-    _quiet()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        call()
-    events = seen.profiler.kineto_results.events()
-    held = most = 0
-    for _, change in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
-        held += change
-        most = max(most, held)
-    return most
+        if on_gpu:
+            torch.cuda.synchronize(device)
+    ran = [event.key for event in seen.key_averages()]
+    if on_gpu:
+        return Observed(ran, torch.cuda.max_memory_allocated(device) - before)
+    return Observed(ran, _peak(seen) if device.type == "cpu" else None)
 
 
 def find(ran: list[str], operator: str, kernel: str, *, on_gpu: bool) -> Proof | str:
@@ -71,5 +68,11 @@ def find(ran: list[str], operator: str, kernel: str, *, on_gpu: bool) -> Proof |
     return Proof(operators[0] if operators else None, kernels[0] if kernels else None)
 
 
-def _quiet() -> None:
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler writes to stderr that it starts and stops
+def _peak(seen: profile) -> int:
+    kept: Any = seen.profiler  # torch's own types leave it open
+    events = kept.kineto_results.events()
+    held = most = 0
+    for _, change in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
+        held += change
+        most = max(most, held)
+    return most

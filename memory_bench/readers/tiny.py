@@ -29,9 +29,9 @@ from memory_bench.types import Completion
 class TinyReader:
     """Greedy completion of plain text, up to the first newline.
 
-    `weights` names a bundled checkpoint or a folder; `device` is auto, cpu or cuda; `slot` makes the Engram slot that
-    the checkpoint was trained with (an empty table is the identity). Keys and values of a prompt are kept while it is
-    answered; from one prompt to the next, up to `prefix_bytes` of them, only in an episode that carries its turns.
+    `weights` names a bundled checkpoint or a folder; `device` is auto, cpu, cuda or mps; `slot` makes the Engram slot
+    that the checkpoint was trained with (an empty table is the identity). Keys and values of a prompt are kept while it
+    is answered; from one prompt to the next, up to `prefix_bytes` of them, only in an episode that carries its turns.
     """
 
     style: Literal["cloze", "chat"] = "cloze"
@@ -231,8 +231,12 @@ def _check(window_tokens: int, max_new_tokens: int, threads: int | None) -> None
 
 def choose_device(name: str) -> torch.device:
     """Return the device. `auto` is the GPU where there is one. Raises BadInput if the device is not here."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise BadInput(f"reader.device={name}: expected auto, cpu or cuda")
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise BadInput(f"reader.device={name}: expected auto, cpu, cuda or mps")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise BadInput("reader.device=mps: this torch sees no Apple GPU; type reader.device=cpu")
+        return torch.device("mps")
     if name == "cuda" and not torch.cuda.is_available():
         raise BadInput("reader.device=cuda: this torch sees no GPU; type reader.device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -12,7 +12,7 @@ from memory_bench.plans import Row, names
 from memory_bench.provenance import ROOT
 
 OFFLOADS = Path("results/published")
-"""Where `make gpu` leaves `engram_offload_GPU.json`."""
+"""Where `make gpu` leaves `gpu_NAME.json`."""
 
 PLACES = """\
 The arms of `conf/experiment/engram_offload.yaml` and of `make gpu` hold the same rows in other places: none (A), on the
@@ -39,7 +39,7 @@ def not_run(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
 
 def places(folder: Path = ROOT / OFFLOADS) -> Iterator[str]:
     """Yield what is known of the table's place: which GPU was measured, or that none was."""
-    measured = sorted(folder.glob("engram_offload_*.json"))
+    measured = sorted(folder.glob("gpu_*.json"))
     yield "## Where the table lies"
     yield PLACES
     yield "\n".join(f"Measured on {_gpu(file)}: `{OFFLOADS / file.name}`." for file in measured) or NEVER
