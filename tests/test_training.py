@@ -26,6 +26,7 @@ from memory_bench.readers.training.evaluation import SIZES, WORDINGS, bits_per_b
 from memory_bench.readers.training.evaluation import _draw as draw
 from memory_bench.readers.training.names import Names
 from memory_bench.readers.training.prompts import UNKNOWN, Mix, PromptFactory
+from memory_bench.readers.training.ranks import ALONE, Ranks
 from memory_bench.readers.training.reading import Schedule, train_reading
 from memory_bench.readers.training.wordings import Grammar, load_grammar
 from memory_bench.types import Passage
@@ -284,14 +285,14 @@ def rows_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def train(folder: Path, *, rows: int | None = None) -> TinyModel:
+def train(folder: Path, *, rows: int | None = None, ranks: Ranks = ALONE) -> TinyModel:
     """Train for 6 steps, or only until so many rows of the curve are there: as if the machine had gone away then.
 
     The third row is there before the second checkpoint: a run that goes on does so from the first, after 4 steps.
     """
     folder.mkdir(exist_ok=True)
     model = new_model()
-    curve = train_reading(model, batches(), SCHEDULE, device=CPU, folder=folder)
+    curve = train_reading(model, batches(), SCHEDULE, device=CPU, folder=folder, ranks=ranks)
     for number, _ in enumerate(curve, start=1):
         if number == rows:
             curve.close()  # type: ignore[attr-defined]

@@ -2,7 +2,8 @@
 
 Reads text (`training/corpus.py`), learns to read (`training/reading.py`), saves the weights with their sha256, and
 measures what the reader can read (`training/evaluation.py`). A run that was cut off goes on from its checkpoint. The
-weights are used by `reader.weights=training/tiny`.
+weights are used by `reader.weights=training/tiny`. Under `torchrun`, several processes share the work
+(`training/ranks.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from memory_bench.readers.training.batches import Batches
 from memory_bench.readers.training.corpus import RUN, Document, load_corpus, repeated
 from memory_bench.readers.training.evaluation import bits_per_byte, evaluate
 from memory_bench.readers.training.prompts import Mix, PromptFactory, common_words
+from memory_bench.readers.training.ranks import ALONE, Ranks, joined
 from memory_bench.readers.training.reading import Schedule, logged, train_reading
 from memory_bench.readers.training.tokenizer import train_tokenizer
 from memory_bench.readers.training.wordings import load_grammar
@@ -39,27 +41,37 @@ FREE = ("log_every", "checkpoint_every", "workers")
 
 def main(arguments: list[str]) -> int:
     """Train what the overrides name; return the exit code."""
-    console = Console(highlight=False)
     options = config.training(arguments)
     _check(options["train"])
     if options["threads"] is not None:
         torch.set_num_threads(options["threads"])
+    with joined(choose_device(options["device"])) as ranks:
+        _run(options, ranks)
+    return 0
+
+
+def _run(options: Mapping[str, Any], ranks: Ranks) -> None:
+    console = Console(highlight=False, quiet=not ranks.first)
     folder = Path(options["out"]) / options["train"]["weights"]
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_plan(folder, options)
-    documents = load_corpus(options["train"]["packages"], Path(options["out"]) / "corpus.jsonl")
+    with ranks.in_turn():
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_plan(folder, options)
+        documents = load_corpus(options["train"]["packages"], Path(options["out"]) / "corpus.jsonl")
+        _ensure_tokenizer(documents)
     console.print(f"{len(documents)} files, {sum(len(d.text) for d in documents) / 1e6:.1f} MB of prose")
-    _ensure_tokenizer(documents)
-    train(options, documents, folder, console)
+    train(options, documents, folder, console, ranks)
+    if not ranks.first:
+        return
     node = {**options["reader"], "weights": str(folder), "device": options["device"]}
     measure(
         config.build_training(node), documents, folder, console, questions=options["questions"], seed=options["seed"]
     )
     console.print(f"use it with reader.weights={folder}")
-    return 0
 
 
-def train(options: Mapping[str, Any], documents: list[Document], folder: Path, console: Console) -> None:
+def train(
+    options: Mapping[str, Any], documents: list[Document], folder: Path, console: Console, ranks: Ranks = ALONE
+) -> None:
     """Train and save the weights with everything that they must agree with, and the list of files that were read."""
     plan, seed = options["train"], options["seed"]
     device = choose_device(options["device"])
@@ -77,8 +89,10 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
     shape = Shape(**plan["shape"], newline=tokenizer.encode("\n").ids[0])
     slot = config.build_training(plan["slot"], width=shape.width, seed=seed) if plan["slot"] else None
     model = TinyModel(shape, slot)
-    for row in train_reading(model, batches, schedule, device=device, folder=folder):
+    for row in train_reading(model, batches, schedule, device=device, folder=folder, ranks=ranks):
         console.print(_line(row, schedule.steps))
+    if not ranks.first:
+        return
     seconds = logged(folder, schedule.steps)["seconds"]
     made = {
         "options": dict(options),
@@ -87,6 +101,7 @@ def train(options: Mapping[str, Any], documents: list[Document], folder: Path, c
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        **({"processes": ranks.count} if ranks.count > 1 else {}),
     }
     checkpoint.save(folder, model, made)
     sources = {document.source: document.sha256 for document in documents if not document.held_out}

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Subset
 from memory_bench.errors import Unavailable
 from memory_bench.readers.model import TinyModel
 from memory_bench.readers.training.batches import Batch, Batches
+from memory_bench.readers.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,23 @@ class Schedule:
 
 
 def train_reading(
-    model: TinyModel, batches: Batches, schedule: Schedule, *, device: torch.device, folder: Path
+    model: TinyModel,
+    batches: Batches,
+    schedule: Schedule,
+    *,
+    device: torch.device,
+    folder: Path,
+    ranks: Ranks = ALONE,
 ) -> Iterator[dict[str, float]]:
-    """Train in place; yield a row of the loss curve every `log_every` steps. `folder` keeps checkpoint and curve."""
+    """Train in place; yield a row of the loss curve every `log_every` steps. `folder` keeps checkpoint and curve, both
+    by the first of the processes."""
     model.to(device).train()
     optimizers = make_optimizers(model, schedule)
     checkpoint = folder / "checkpoint.pt"
     done = _resume(checkpoint, model, optimizers, device)
-    _cut_curve(folder / "log.jsonl", done)
+    if ranks.first:
+        _cut_curve(folder / "log.jsonl", done)
+    ranks.wait()
     rows = DataLoader(
         Subset(batches, range(done, schedule.steps)),
         batch_size=None,
@@ -74,7 +84,7 @@ def train_reading(
     begun, seen = time.perf_counter() - before["seconds"], int(before["tokens"])
     sums, summed = torch.zeros(4, device=device), 0
     for step, batch in enumerate(rows, start=done + 1):
-        sums += torch.stack(train_step(model, batch.to(device), optimizers, schedule, step))
+        sums += torch.stack(train_step(model, batch.to(device), optimizers, schedule, step, ranks))
         summed += 1
         seen += batch.tokens_BT.numel()
         if step % schedule.log_every == 0 or step == schedule.steps:
@@ -89,19 +99,25 @@ def train_reading(
                 "seconds": seconds,
                 "tokens": seen,
             }
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
+            if ranks.first:
+                _log(folder / "log.jsonl", row)
             sums, summed = torch.zeros_like(sums), 0
             yield row
-        if step % schedule.checkpoint_every == 0 or step == schedule.steps:
+        if ranks.first and (step % schedule.checkpoint_every == 0 or step == schedule.steps):
             _save(checkpoint, model, optimizers, step)
 
 
 def train_step(
-    model: TinyModel, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer], schedule: Schedule, step: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    model: TinyModel,
+    batch: Batch,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    schedule: Schedule,
+    step: int,
+    ranks: Ranks = ALONE,
+) -> tuple[Tensor, ...]:
     """Take one step; return the mean loss (nats) of answer tokens, of their first tokens, of other tokens, and the
     share of answer tokens that had more than half of the probability."""
+    batch = ranks.share(batch)
     share = schedule.share(step)
     for name, rate in (("matrices", schedule.matrix_rate), ("others", schedule.other_rate)):
         for group in optimizers[name].param_groups:
@@ -111,17 +127,18 @@ def train_step(
         nll_BQ = -model.target_log_probs(hidden_BTD, batch.tokens_BT, batch.positions_BQ, batch.targets_BQ)
     others_BQ = batch.real_BQ & ~batch.answer_BQ
     answer_nll, first_nll, lm_nll = (
-        (nll_BQ * chosen_BQ).sum() / chosen_BQ.sum().clamp_min(1)
+        (nll_BQ * chosen_BQ).sum() / ranks.total(chosen_BQ.sum()).clamp_min(1)
         for chosen_BQ in (batch.answer_BQ, batch.first_BQ, others_BQ)
     )
     loss = answer_nll + schedule.first_weight * first_nll + schedule.lm_weight * lm_nll
     loss.backward()  # type: ignore[no-untyped-call]
+    ranks.add_gradients(model)
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers.values():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    right = ((nll_BQ.detach() < 0.693) & batch.answer_BQ).sum() / batch.answer_BQ.sum().clamp_min(1)
-    return answer_nll.detach(), first_nll.detach(), lm_nll.detach(), right
+    right = ((nll_BQ.detach() < 0.693) & batch.answer_BQ).sum() / ranks.total(batch.answer_BQ.sum()).clamp_min(1)
+    return tuple(ranks.total(own.detach()) for own in (answer_nll, first_nll, lm_nll, right))
 
 
 def make_optimizers(model: TinyModel, schedule: Schedule) -> dict[str, torch.optim.Optimizer]:
@@ -146,6 +163,11 @@ def _save(path: Path, model: TinyModel, optimizers: Mapping[str, torch.optim.Opt
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)  # a run that dies while writing keeps the checkpoint before
+
+
+def _log(curve: Path, row: Mapping[str, float]) -> None:
+    with curve.open("a", encoding="utf-8") as log:
+        log.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
 
 
 def _cut_curve(curve: Path, step: int) -> None:
