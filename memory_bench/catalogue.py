@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from memory_bench import provenance
+from memory_bench import outside, provenance
 from memory_bench.config import missing_requirement
 from memory_bench.user_data import missing_data, missing_option
 
@@ -30,16 +30,21 @@ class Entry:
 
 
 def entries(group: str) -> Iterator[Entry]:
-    """Yield the choices of a group of `conf/`, sorted by name."""
-    folder = _folder(group)
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".yaml"):
-            text = file.read_text(encoding="utf-8")
-            options = yaml.safe_load(text)
-            own = _own(options, group)
-            lacks = _lacks(group, own, own.get("needs", {}))
-            reasons = filter(None, [*map(missing_requirement, _requires(options, group)), lacks])
-            yield Entry(file.name.removesuffix(".yaml"), _first_comment(text), next(reasons, None))
+    """Yield the choices of a group, ours and those of packages from outside, sorted by name."""
+    found: dict[str, Entry] = {}
+    for package, file in _files(group):
+        name = file.name.removesuffix(".yaml")
+        text = file.read_text(encoding="utf-8")
+        options = yaml.safe_load(text)
+        own = _own(options, group)
+        if name in found:
+            hidden = f"{group} {name} is another's already: its package has to rename it"
+            found[f"{name} of {package}"] = Entry(f"{name} of {package}", _first_comment(text), hidden)
+            continue
+        lacks = _lacks(group, own, own.get("needs", {}))
+        reasons = filter(None, [*map(missing_requirement, _requires(options, group)), lacks])
+        found[name] = Entry(name, _first_comment(text), next(reasons, None))
+    yield from sorted(found.values(), key=lambda entry: entry.name)
 
 
 def lacking(group: str, name: str, options: Mapping[str, Any]) -> str | None:
@@ -101,9 +106,9 @@ def _claimed(task: str, claim: str) -> dict[str, str]:
 
 
 def _said(group: str, name: str) -> dict[str, Any]:
-    """Return what the YAML of a choice sets; nothing where it is no file of `conf/` (programs register their own)."""
-    file = _folder(group) / f"{name}.yaml"
-    return _own(yaml.safe_load(file.read_text(encoding="utf-8")), group) if file.is_file() else {}
+    """Return what the YAML of a choice sets; nothing where it has none (programs register their own)."""
+    file = next((file for _, file in _files(group) if file.name == f"{name}.yaml"), None)
+    return {} if file is None else _own(yaml.safe_load(file.read_text(encoding="utf-8")), group)
 
 
 def _text(gpus: list[str] | str) -> str:
@@ -119,7 +124,8 @@ def _own(options: dict[str, Any], group: str) -> dict[str, Any]:
 def _requires(options: dict[str, Any], group: str) -> list[str]:
     own = _own(options, group)
     named = (entry.partition("@")[0] for entry in options.get("defaults", ()) if "@" in entry)
-    texts = ((_folder(group) / f"{name}.yaml").read_text(encoding="utf-8") for name in named)
+    kept = {file.name: file for _, file in reversed(list(_files(group)))}
+    texts = (kept[f"{name}.yaml"].read_text(encoding="utf-8") for name in named)
     return [*own.get("requires", ()), *(line for text in texts for line in _requires(yaml.safe_load(text), group))]
 
 
@@ -135,8 +141,15 @@ def _lacks(group: str, options: Mapping[str, Any], needs: Mapping[str, Any]) -> 
     return next((missing_option(f"{group}.{key}", name) for key, name in unset), None)
 
 
-def _folder(group: str) -> Traversable:
-    return files("memory_bench.conf") / group
+def _files(group: str) -> Iterator[tuple[str, Traversable]]:
+    """Yield (package, YAML file) of a group: ours first, which hide others of their names."""
+    folders: list[tuple[str, Traversable]] = [("memory_bench", files("memory_bench.conf")), *outside.folders()]
+    for package, folder in folders:
+        inside = folder / group
+        if inside.is_dir():
+            for file in sorted(inside.iterdir(), key=lambda file: file.name):
+                if file.name.endswith(".yaml"):
+                    yield package, file
 
 
 def _first_comment(text: str) -> str:

@@ -29,7 +29,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from packaging.requirements import Requirement
 
-from memory_bench import provenance
+from memory_bench import outside, provenance
 from memory_bench.errors import BadInput, Unavailable
 
 PARTS = ("task", "memory", "reader", "embedder", "control")
@@ -61,6 +61,7 @@ class Schema:
 
 
 ConfigStore.instance().store(name="run", node=Schema)
+outside.register()
 
 
 @dataclass(frozen=True)
