@@ -262,29 +262,30 @@ def runs(results: Path | str, *, config: Mapping[str, Any] | None = None) -> lis
     return sorted(wanted, key=lambda run: str(run.provenance["start"]), reverse=True)
 
 
-def load(paths: Path | str | Iterable[Path | str] = "results") -> pd.DataFrame:
+def load(paths: Path | str | Iterable[Path | str] = "results", *, corrupt: list[str] | None = None) -> pd.DataFrame:
     """Return one row a question: of the latest finished run of each cell under a results folder, or of given runs.
 
     Runs of other code or machines are older runs of a cell: given as folders they can be compared, but never pooled.
     Columns: `run` (the folder), `choices.*` and the other options of the run, then the record's own with `scores.*`,
-    `costs.*` and `tags.*` spread out. Null is NaN. Raises BadInput where a finished run lost rows.
+    `costs.*` and `tags.*` spread out. Null is NaN. Raises BadInput where a finished run lost rows, and for a line that
+    cannot be read; where `corrupt` is given, such lines are named there and left out.
     """
-    return _frame(paths, "records.jsonl")
+    return _frame(paths, "records.jsonl", corrupt)
 
 
-def load_operations(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
+def load_operations(paths: Path | str | Iterable[Path | str], *, corrupt: list[str] | None = None) -> pd.DataFrame:
     """Return one row an operation, with the same columns of the run as `load` and `costs.*` spread out."""
-    return _frame(paths, "operations.jsonl")
+    return _frame(paths, "operations.jsonl", corrupt)
 
 
-def _frame(paths: Path | str | Iterable[Path | str], name: str) -> pd.DataFrame:
+def _frame(paths: Path | str | Iterable[Path | str], name: str, corrupt: list[str] | None) -> pd.DataFrame:
     import pandas as pd  # half a second: only who reads records pays it
 
     chosen = list(_chosen(paths))
     for run in chosen:
         if run.finished and not is_complete(run.folder):
             raise BadInput(f"{run.folder} lost rows of the {run.questions} that it had; run its cell again")
-    rows = [row for run in chosen for row in _rows(run, name)]
+    rows = [row for run in chosen for row in _rows(run, name, corrupt)]
     return pd.DataFrame.from_records(rows)
 
 
@@ -301,12 +302,24 @@ def _chosen(paths: Path | str | Iterable[Path | str]) -> Iterator[Run]:
             yield from latest.values()
 
 
-def _rows(run: Run, name: str) -> Iterator[dict[str, Any]]:
+def _rows(run: Run, name: str, corrupt: list[str] | None) -> Iterator[dict[str, Any]]:
     options = {key: value for key, value in run.config.items() if not isinstance(value, dict)}
     options |= {f"choices.{part}": choice for part, choice in run.config["choices"].items()}
-    with (run.folder / name).open(encoding="utf-8") as lines:
-        for line in lines:
-            row: dict[str, Any] = {"run": str(run.folder), **options}
-            for key, value in json.loads(line).items():
-                row |= {f"{key}.{k}": v for k, v in value.items()} if key in _SPREAD else {key: value}
-            yield row
+    with (run.folder / name).open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = _spread(line)
+            except (ValueError, AttributeError):  # no JSON, or not what a row is
+                place = f"{run.folder / name}, line {number}"
+                if corrupt is None:
+                    raise BadInput(f"{place}: cannot be read; run its cell again") from None
+                corrupt.append(place)
+                continue
+            yield {"run": str(run.folder), **options, **row}
+
+
+def _spread(line: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in json.loads(line).items():
+        row |= {f"{key}.{k}": v for k, v in value.items()} if key in _SPREAD else {key: value}
+    return row

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ CLOCKS = ("seconds", "gpu_seconds")
 NOT_PUBLISHED = ("run", "passages")  # a folder of this machine; texts of the hay, many times over
 
 
+RECORDED = ("episode", "question", "gold", "stale", "forgotten", "offered")  # no report can do without these
 PUBLISHED = ("text", "config", "provenance", "reason", "returned", "versions")  # of a cell, beside its questions
 
 
@@ -41,7 +42,8 @@ class Measured:
     (the most that was held).
 
     `returned` is a hash of all passages that it returned to all questions, in order: equal where these are equal, and
-    None where there were none. `versions` are those of the distributions that its parts ask for.
+    None where there were none. `versions` are those of the distributions that its parts ask for. `corrupt` names the
+    lines of its files that cannot be read and were left out.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Measured:
     reason: str | None = None
     returned: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    corrupt: Sequence[str] = ()
 
     @cached_property
     def asked(self) -> pd.DataFrame:
@@ -106,13 +109,22 @@ def load(folder: Path, experiment: str) -> list[Measured]:
     if missing := [str(file) for file in files if not file.exists()]:
         raise BadInput(f"experiment {experiment!r} was not published: no {', '.join(missing)}; type --publish first")
     together = _quick(pd.read_parquet(files[0]))
+    _check_version(files[0], {"cell", *RECORDED}, together, "publish it again")
     # a column that holds nothing was not written
     together = together.assign(**{name: None for name in ("answer", "unanswered") if name not in together})
     facts = json.loads(files[1].read_text(encoding="utf-8"))["cells"]
+    if any(set(fact) != set(PUBLISHED) for fact in facts):
+        raise BadInput(f"{files[1]} was written by another version, with other facts of its cells; publish it again")
     task_of_cell = {number: fact["config"]["choices"]["task"] for number, fact in enumerate(facts)}
     tasks = together.groupby(together["cell"].map(task_of_cell))
     parts = {number: rows for _, own in tasks for number, rows in _own_columns(own).groupby("cell")}
     return [Measured(questions=parts.get(number, together.head(0)), **fact) for number, fact in enumerate(facts)]
+
+
+def _check_version(place: Path, wanted: Collection[str], rows: pd.DataFrame, mend: str) -> None:
+    """Records say what they hold by their columns. Raises BadInput for those that another version wrote."""
+    if lacking := sorted(set(wanted) - set(rows)):
+        raise BadInput(f"{place} holds records of another version, without {', '.join(lacking)}; {mend}")
 
 
 def _quick(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,10 +147,10 @@ def _measured(cell: config.Cell, experiment: str) -> Measured:
     text = _text(cell.config["choices"])
     runs = records.runs(cell.results, config=cell.config)
     if finished := [run for run in runs if run.finished]:
-        questions, facts = _questions(finished[0]), finished[0].provenance
-        return Measured(
-            text, cell.config, facts, questions, returned=_returned(questions), versions=_versions(cell, facts)
-        )
+        corrupt: list[str] = []
+        questions, facts = _questions(finished[0], corrupt), finished[0].provenance
+        returned, versions = _returned(questions), _versions(cell, facts)
+        return Measured(text, cell.config, facts, questions, None, returned, versions, corrupt)
     reason = f"no result: {runs[0].why}" if runs else f"not run: {_command(experiment)}"
     return Measured(text, cell.config, {}, pd.DataFrame(), reason)
 
@@ -149,9 +161,11 @@ def _text(choices: Mapping[str, str]) -> str:
     return texts.get(choices[group], "")  # a choice need not be a file: programs can register their own
 
 
-def _questions(run: records.Run) -> pd.DataFrame:
-    questions = records.load(run.folder)
-    operations = records.load_operations(run.folder)
+def _questions(run: records.Run, corrupt: list[str]) -> pd.DataFrame:
+    questions = records.load(run.folder, corrupt=corrupt)
+    operations = records.load_operations(run.folder, corrupt=corrupt)
+    _check_version(run.folder, {"passages", *RECORDED} - {"offered"}, questions, "run its cell again")
+    _check_version(run.folder, {"operation", "episode", "costs.size_bytes"}, operations, "run its cell again")
     written = operations[operations["operation"].isin(WRITTEN)]
     rows = written.to_dict("records")
     own = {f"own_{clock}": [row[f"costs.{row['operation']}_{clock}"] for row in rows] for clock in CLOCKS}

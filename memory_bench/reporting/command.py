@@ -81,6 +81,7 @@ def main(argv: list[str]) -> int:
         return _write(typed, found, told)
     report = markdown.render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
+        _check_whole(found)
         _check_attention(found)
         private = _private(found)
         REPORTS.mkdir(exist_ok=True)
@@ -105,6 +106,11 @@ def _private(found: Sequence[Measured]) -> bool:
             "page alone is published"
         )
     return bool(secret)
+
+
+def _check_whole(found: Sequence[Measured]) -> None:
+    if lines := [line for cell in found for line in cell.corrupt]:
+        raise BadInput(f"{lines[0]}: cannot be read, and a part of a run is not to be published; run its cell again")
 
 
 def _check_attention(found: Sequence[Measured]) -> None:

@@ -29,12 +29,17 @@ def render(cells: Sequence[Measured], *, experiment: str, overrides: Sequence[st
 
 def _single(cells: Sequence[Measured], found: Sequence[Table], **given: str) -> str:
     sections = [{"table": table, "notes": Notes()} for table in found]
-    return _fill("report.md.jinja", sections=sections, where=where(cells), **given)
+    return _fill("report.md.jinja", sections=sections, where={**where(cells), **_left_out(cells)}, **given)
 
 
 def _several(cells: Sequence[Measured], found: Sequence[Table], **given: str) -> str:
-    together = {**where(cells), **engines(cells)}
+    together = {**where(cells), **engines(cells), **_left_out(cells)}
     return _fill("comparison.md.jinja", page=Page(found), where=together, plots=drawn(found), **given)
+
+
+def _left_out(cells: Sequence[Measured]) -> dict[str, list[str]]:
+    lines = [line for cell in cells for line in cell.corrupt]
+    return {"left out for every memory, since it cannot be read": lines} if lines else {}
 
 
 def _fill(template: str, **given: object) -> str:

@@ -111,12 +111,15 @@ def groups(cells: Iterable[Measured]) -> list[list[Measured]]:
 
     A reference outside the budget stands with the first budget of its task.
 
-    Raises BadInput where cells of one group were measured on different questions, sources or weights.
+    A question that one of them lost, on a line that cannot be read, is left out of all.
+
+    Raises BadInput where cells of one group were measured on different questions, sources, weights or versions of the
+    task.
     """
     by_task: dict[str, list[Measured]] = {}
     for cell in cells:
         by_task.setdefault(_shared(cell), []).append(cell)
-    found = [group for together in by_task.values() for group in _by_budget(together)]
+    found = [group for together in by_task.values() for group in _by_budget(_in_common(together))]
     for group in found:
         _check_same_questions([cell for cell in group if cell.reason is None])
     return found
@@ -244,6 +247,23 @@ def _twin_of(cell: Measured, twins: Mapping[str, str]) -> str | None:
     return None if first == cell.name else first
 
 
+def _in_common(cells: Sequence[Measured]) -> Sequence[Measured]:
+    """Return cells without the questions that some of them lost; as they are where nothing was."""
+    if not any(cell.corrupt for cell in cells):
+        return cells
+    asked = ["episode", "question"]
+    held = [set(cell.questions[asked].itertuples(index=False)) for cell in cells if cell.reason is None]
+    common = set.intersection(*held)
+    return [
+        replace(
+            cell, questions=cell.questions[[one in common for one in cell.questions[asked].itertuples(index=False)]]
+        )
+        if cell.reason is None
+        else cell
+        for cell in cells
+    ]
+
+
 def _check_same_questions(measured: Sequence[Measured]) -> None:
     """Paired figures are of the same questions on the same sources: older runs beside newer ones are refused."""
     for cell in measured[1:]:
@@ -251,6 +271,7 @@ def _check_same_questions(measured: Sequence[Measured]) -> None:
         for what, own, other in (
             ("questions", *(list(c.questions["question"]) for c in (cell, first))),
             ("sources or weights", *(_shared_identities(c) for c in (cell, first))),
+            ("versions of the task", *(c.provenance.get("task_version") for c in (cell, first))),
         ):
             if own != other:
                 raise BadInput(

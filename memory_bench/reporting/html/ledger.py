@@ -15,6 +15,7 @@ from memory_bench.reporting.where import engines, revision, where
 
 HARDWARE = ("CPU", "device of the reader", "threads", "memory")
 SOFTWARE = ("system", "Python", "torch", "revision")
+LEFT_OUT = "cannot be read; its question is left out for every memory"
 UNCOMMITTED = "with changes that are not committed"
 
 
@@ -70,7 +71,7 @@ def machines(cells: Sequence[Measured]) -> dict[str, list[str]]:
 
 def warnings(cells: Sequence[Measured]) -> list[str]:
     """Return what a reader of the costs, or of the answers, has to know before comparing."""
-    return list(_warnings(machines(cells)))
+    return [*_warnings(machines(cells)), *(f"{line}: {LEFT_OUT}." for cell in cells for line in cell.corrupt)]
 
 
 def _warnings(found: Mapping[str, Sequence[str]]) -> Iterator[str]:
