@@ -23,6 +23,7 @@ LONGER = {
     "engines/claims": "a claim a line",
     "experiment/gate": "a matrix of small cells: each line is one sweep",
     "experiment/tasks": "a matrix of every task in all its kinds",
+    "memory/qdrant_quantised": "what a graph takes, and how much of it is compared in full",
     "reader/shape": READER,
     "reader/tiny": READER,
     "task/conventions": DIALS,
