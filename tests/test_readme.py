@@ -16,7 +16,7 @@ import yaml
 from hydra.core.config_store import ConfigStore
 
 import adapters
-from memory_bench import config
+from memory_bench import config, launchers
 from memory_bench.__main__ import COMMANDS, main
 from memory_bench.readers.training.corpus import RUN
 from tests import stubs
@@ -24,7 +24,7 @@ from tests import stubs
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 MODULES = ROOT / "docs" / "modules.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md")
+PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "sweeps.md")
 WEIGHTS = ROOT / "memory_bench" / "readers" / "weights"
 CAPTION_COLUMN = 44
 
@@ -114,7 +114,7 @@ def test_a_command_that_is_shown_can_be_typed(line: str) -> None:
     if words[0] in COMMANDS:
         overrides = [word for word in words[1:] if word.startswith("+experiment=")]
     else:
-        overrides = [word for word in words if word != "-m"]
+        overrides, _ = launchers.parted([word for word in words if word != "-m"])
     for cell in config.expand(overrides) if overrides else []:
         assert config.compose(cell).config["choices"]["task"] in config.choices("task")
 
