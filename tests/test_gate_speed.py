@@ -26,7 +26,7 @@ from tests.revisions import git, package, repository
 LIMITS = Limits(confidence=0.99, floor=0.03, matters=0.10)
 QUIET = list(1 + 0.004 * np.random.default_rng(0).standard_normal(16))
 NOISY = list(1 + 0.300 * np.random.default_rng(0).standard_normal(16))
-SMALL = SpeedGate(0.99, 0.03, 0.10, processes=1, rounds=6, subjects={"one": ["+task=a"]})
+SMALL = SpeedGate(0.99, 0.03, 0.10, processes=1, rounds=6, memories=["one"], cell=["+task=a"])
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_too_few_pairs_are_no_data_and_halves_of_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="as many seconds on both sides, got 2 and 1"):
         ratio([1.0, 2.0], [1.0], confidence=0.99)
     with pytest.raises(BadInput, match="floor < matters"):
-        SpeedGate(0.99, 0.2, 0.1, 4, 4, {})
+        SpeedGate(0.99, 0.2, 0.1, 4, 4, [], [])
     with pytest.raises(BadInput, match="1 processes of 5 rounds are fewer than 6 pairs"):
-        SpeedGate(0.99, 0.03, 0.1, 1, 5, {})
+        SpeedGate(0.99, 0.03, 0.1, 1, 5, [], [])
 
 
 def test_a_run_that_only_waits_longer_is_neither_an_alarm_nor_a_pass() -> None:
@@ -176,7 +176,7 @@ def test_a_calibration_goes_on_where_it_was_cut_off_and_says_what_is_seen(two_co
     known = calibrate.read(SMALL, rows)
     assert known is not None
     assert known.trials == dict.fromkeys(LEVELS, 1)
-    assert calibrate.read(SpeedGate(0.9, 0.03, 0.1, 1, 6, SMALL.subjects), rows) is None
+    assert calibrate.read(SpeedGate(0.9, 0.03, 0.1, 1, 6, ["one"], ["+task=a"]), rows) is None
 
 
 def test_what_a_calibration_says_follows_from_its_rows() -> None:

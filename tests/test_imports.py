@@ -72,7 +72,7 @@ RULES = {
     ),
     "only the command, the config and the launchers know Hydra": Rule(
         OURS, ("hydra", "omegaconf"),
-        outside=("memory_bench.config", "memory_bench.__main__", "memory_bench.launchers"),
+        outside=("memory_bench.config", "memory_bench.outside", "memory_bench.__main__", "memory_bench.launchers"),
     ),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, Timing, judge
 class SpeedGate:
     """Limits, and what is timed: `processes` fresh processes a side with `rounds` pairs each of every subject.
 
-    `subjects` are name -> overrides of a cell. Raises BadInput for limits that are none, and for too few pairs.
+    A subject is a memory in the `cell` of these overrides. Raises BadInput for limits that are none, and for too few pairs.
     """
 
     confidence: float
@@ -22,7 +22,13 @@ class SpeedGate:
     matters: float
     processes: int
     rounds: int
-    subjects: Mapping[str, Sequence[str]]
+    memories: Sequence[str]
+    cell: Sequence[str]
+
+    @property
+    def subjects(self) -> dict[str, tuple[str, ...]]:
+        """Return memory -> the overrides of its cell."""
+        return {memory: (*self.cell, f"+memory={memory}") for memory in self.memories}
 
     def __post_init__(self) -> None:
         try:
