@@ -17,8 +17,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from benchmarks.gpu.paired import ratio
 from benchmarks.test_reader import PLAN, next_of, text
+from memory_bench.paired import ratio
 from memory_bench.readers.model import Past, Shape, TinyModel
 from memory_bench.readers.prefix import PrefixCache
 from tests.readers import NEWLINE, randomised

@@ -25,8 +25,8 @@ from torch import Tensor
 from adapters.engram.placement.arms import ShapeSlot, made_slot
 from adapters.engram.placement.file import TableFile, write_table
 from adapters.engram.placement.places import OnDemand, Placement, Staged
-from benchmarks.gpu.paired import ratio
 from memory_bench.errors import BadInput
+from memory_bench.paired import ratio
 from memory_bench.readers.model import Shape, TinyModel
 from memory_bench.readers.random_weights import random_model
 from memory_bench.readers.room import check_memory

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,6 +174,50 @@ def test_a_metered_reader_is_metered_once_and_shows_what_the_bare_one_has() -> N
     assert copied.model == "weights"
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = metered.no_such_thing
+
+
+NVML = """
+class NVMLError(Exception):
+    pass
+
+counter = 5000  # millijoules of each of two GPUs
+
+def nvmlInit(): ...
+def nvmlShutdown(): ...
+def nvmlDeviceGetCount():
+    return 2
+def nvmlDeviceGetHandleByIndex(number):
+    return number
+def nvmlDeviceGetTotalEnergyConsumption(handle):
+    if COUNTS:
+        return counter
+    raise NVMLError("Not Supported")
+"""
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_energy_is_what_every_gpu_took_since_the_cell_began_or_why_it_is_not_known(
+    counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a stand-in for NVML's package with its names: no GPU is here."""
+    (tmp_path / "pynvml.py").write_text(NVML.replace("COUNTS", str(counts)))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    meter = Meter(Device())
+    if counts:
+        sys.modules["pynvml"].counter += 1500  # type: ignore[attr-defined]
+        assert meter.peaks()["energy_joules"] == 3.0
+        assert meter.sources()["energy_joules"]["source"] == "measured"
+    else:
+        assert meter.peaks()["energy_joules"] is None
+        assert meter.sources()["energy_joules"]["why"] == "NVML does not count energy here: Not Supported"
+    monkeypatch.delitem(sys.modules, "pynvml")
+
+
+def test_a_reader_on_a_cpu_has_no_energy_and_says_why() -> None:
+    meter = Meter(StubReader())
+    assert meter.peaks()["energy_joules"] is None
+    assert meter.sources()["energy_joules"]["why"] == "NVML counts GPUs, and the reader's device is none"
 
 
 def test_every_column_of_the_ledger_has_a_source() -> None:
