@@ -17,6 +17,7 @@ def locked(path: str | Path, *, hint: str = "") -> sqlite3.Connection:
     lock = None
     try:
         lock = sqlite3.connect(f"{path}.writer", timeout=0, isolation_level=None, check_same_thread=False)
+        lock.execute("PRAGMA journal_mode = OFF")  # nothing is written: a killed process leaves no journal behind
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         if lock is not None:

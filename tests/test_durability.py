@@ -140,7 +140,7 @@ def planted() -> Iterator[str]:
 
 def cell(target: str) -> config.Cell:
     base = config.compose(["+task=needle", "+memory=hash_cache", "reader=none"])
-    options = {"_target_": f"tests.faulty.{target}", "path": None, "top_k": 64}
+    options = {"_target_": f"tests.faulty.kept.{target}", "path": None, "top_k": 64}
     return config.Cell({**base.config, "memory": options}, base.requires, base.results, {}, {})
 
 
