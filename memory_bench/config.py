@@ -176,7 +176,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
         raise BadInput(one_line(error)) from None
     for override in parsed:
         if override.key_or_group.split(".")[0].split("/")[0] == "hydra":
-            raise BadInput(f"{override.input_line}: Hydra's own settings have no effect here; leave it out")
+            raise BadInput(
+                f"{override.input_line}: Hydra's own settings have no effect here, but for those of a launcher "
+                "after -m; leave it out"
+            )
     return parsed
 
 

@@ -182,7 +182,9 @@ class Meter:
             for column in ("embed_seconds", "embed_cpu_seconds", "embed_gpu_seconds"):
                 reasons[column] = "the memory uses no embedder"
         if not self.alone:
-            reasons["peak_rss_bytes"] = "cells of a sweep share a process, whose peak belongs to none of them"
+            reasons["peak_rss_bytes"] = (
+                "cells of a sweep share a process, whose peak belongs to none of them; isolate=true gives each its own"
+            )
         return reasons
 
     def _tokens(self, region: Region) -> dict[str, float | None]:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 from memory_bench.types import Passage, Query
 from tests import stubs
-
-HELPER = "helper.txt"  # in the folder where it runs: the id of the process that it has started
 
 
 class Fatal(stubs.StubMemory):
@@ -44,9 +39,6 @@ def misplace() -> None:
 def _end(how: str) -> None:
     if how == "crash":
         ctypes.string_at(0)
-    if how == "hang":
-        helper = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-        Path(HELPER).write_text(str(helper.pid))
     eaten = []
     while True:
         eaten.append(os.urandom(1 << 24) if how == "eat" else b"")

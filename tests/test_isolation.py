@@ -18,11 +18,11 @@ from hydra.core.config_store import ConfigStore
 from memory_bench import config, isolation, records
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
+from memory_bench.reporting import cells
 from tests import fatal, stubs
 
 ROOT = Path(__file__).parent.parent
 CELL = ("+task=stub", "+memory=stub", "reader=stub")
-HOWS = ("crash", "eat", "hang")
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,10 @@ def a_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def register() -> None:
     stubs.register()
-    for how in HOWS:
+    for how in ("crash", "eat", "hang"):
         ConfigStore.instance().store(group="memory", name=how, node={"_target_": "tests.fatal.Fatal", "how": how})
+    node = {"defaults": [{"/task": "stub"}], "cells": [{"memory": ["crash", "eat", "stub"]}]}
+    ConfigStore.instance().store(group="experiment", name="fatal", package="_global_", node=node)
 
 
 def reasons() -> dict[str, str | None]:
@@ -59,7 +61,7 @@ def gone(process: int) -> bool:
 
 def test_a_sweep_goes_on_past_cells_that_crash_or_eat_memory(capsys: pytest.CaptureFixture[str]) -> None:
     limits = ["isolate=true", "isolate_bytes=400000000"]
-    assert main(["-m", "+task=stub", "+memory=crash,eat,stub", "reader=stub", *limits]) == 1
+    assert main(["-m", "+experiment=fatal", "reader=stub", *limits]) == 1
     assert "2 of 3 cells have no result" in capsys.readouterr().out
     why = reasons()
     assert set(why) == {"crash", "eat"}
@@ -67,8 +69,8 @@ def test_a_sweep_goes_on_past_cells_that_crash_or_eat_memory(capsys: pytest.Capt
     assert re.fullmatch(
         r"failed: it was ended after \d+\.\d seconds, holding 4\d{8} bytes: isolate_bytes=400000000", why["eat"] or ""
     )
-    measured = records.load("results")
-    assert (len(measured), set(measured["choices.memory"])) == (6, {"stub"})
+    told = {cell.name: cell.reason for cell in cells.find("fatal", ["reader=stub"])}
+    assert told == {"crash": f"no result: {why['crash']}", "eat": f"no result: {why['eat']}", "stub": None}
 
 
 def test_an_isolated_cell_is_the_cell_that_it_is_elsewhere_and_knows_its_peak(
@@ -148,16 +150,17 @@ def test_ctrl_c_ends_the_cell_and_says_what_is_kept() -> None:
     assert not child.is_running()
 
 
-def test_a_cell_ends_with_the_process_that_watches_it() -> None:
-    with start("+memory=hang") as process:
-        try:
-            assert eventually(Path(fatal.HELPER).exists)
-            helper = psutil.Process(int(Path(fatal.HELPER).read_text()))
-            child = helper.parent()
-        finally:
-            process.kill()
-    assert child is not None
-    assert eventually(lambda: not child.is_running() and not helper.is_running())
+def test_work_ends_with_the_process_that_watches_it() -> None:
+    code = (
+        "import os; from memory_bench import isolation; isolation.apart(None, None, os.system, 'echo $PPID; sleep 600')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = psutil.Process(int(process.stdout.readline()))
+        [shell] = worker.children()
+        process.kill()
+    assert eventually(lambda: gone(worker.pid) and gone(shell.pid))
 
 
 @pytest.mark.parametrize(
