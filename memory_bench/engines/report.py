@@ -29,9 +29,9 @@ there.
 
 Qdrant adds links within a scope that was indexed before the first point where the scope has more rows than the index is
 built from, and compares every row where it has fewer. Of a scope with just as many rows it may do neither: a tenth of
-100,000 rows is exactly 10,000, and without ACORN most of the neighbours within it are lost, while an index that is built
-from fewer rows finds them (`index_from_rows=9000`). With ACORN they are found whatever the number is, in several times
-the time. It is on where an arm does not say `acorn=false`, whenever it was measured."""
+100,000 rows is exactly 10,000, and without ACORN most of the neighbours within it are lost, while an index that is
+built from fewer rows finds them (`index_from_rows=9000`). With ACORN they are found whatever the number is, in several
+times the time. It is on where an arm does not say `acorn=false`, whenever it was measured."""
 
 
 class Notes:
