@@ -26,7 +26,7 @@ from memory_bench.readers.attention_costs import bench, figures, memories, repor
 from memory_bench.readers.attention_costs.__main__ import main, run
 from memory_bench.readers.attention_costs.bench import Limits, measure
 from memory_bench.readers.attention_costs.memories import Curve, Memory, meetings
-from memory_bench.readers.attention_costs.plan import GROUP, Plan
+from memory_bench.readers.attention_costs.plan import GROUP, FreshPlan, Plan
 from memory_bench.readers.attention_costs.predictions import PREDICTIONS, Prediction
 from memory_bench.readers.attention_costs.subject import Setting, forward
 
@@ -232,7 +232,7 @@ class TestThePage:
         assert "`aten::_scaled_dot_product_flash_attention_for_cpu`" in page
         assert page.count("attention=fa2_pkg cannot run here: it runs on cuda, the device is cpu") == 1
         assert "Written and never executed: `fa2_sdpa`" in page
-        assert "| prefill, float32, 512 tokens | times off / on | 2.7 | not measured |  |" in page
+        assert "| prefill, float32, 512 tokens | times off / on | 2.7 | not measured |  | not measured |  |" in page
         assert "Not measured: no length of the network reaches" in page
 
     def test_of_the_repository_is_the_one_that_its_rows_make(self) -> None:
@@ -253,6 +253,14 @@ def test_predictions_are_judged_by_their_intervals_and_factors() -> None:
     assert len(PREDICTIONS) == 9
 
 
+def test_a_plan_that_gives_buffers_back_asks_no_reader() -> None:
+    fresh = plans.make(GROUP, "cpu_fresh")
+    assert isinstance(fresh, FreshPlan)
+    assert not fresh.keeps_buffers
+    assert [job.key["subject"] for job in fresh.jobs([])] == ["call"] * len(fresh.every())
+    assert next(iter(PLAN.jobs([]))).key["subject"] == "answers"
+
+
 def test_every_plan_is_made_and_names_kernels_that_exist() -> None:
     for name in plans.names(GROUP):
         plan = plans.make(GROUP, name)
@@ -268,7 +276,7 @@ def test_the_command_says_in_one_line_what_it_cannot_run(tmp_path: Path, capsys:
     assert main(["report", "--publish", "--out", str(tmp_path)]) == 2  # a plan that left no row is not published
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "reader.device=cuda: this torch sees no GPU; type reader.device=cpu"
-    assert said[1] == "plan 'tpu': expected one of cpu, gpu (conf/attention_costs), or report"
+    assert said[1] == "plan 'tpu': expected one of cpu, cpu_fresh, gpu (conf/attention_costs), or report"
     assert said[2].endswith("no rows there; run a plan first: python -m memory_bench.readers.attention_costs cpu")
 
 

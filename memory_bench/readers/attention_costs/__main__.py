@@ -1,4 +1,4 @@
-"""Run plans of `conf/attention_costs`, or write their report: `python -m memory_bench.readers.attention_costs cpu`,
+"""Run a plan of `conf/attention_costs`, or write their report: `python -m memory_bench.readers.attention_costs cpu`,
 `report --publish`.
 
 The plans stand in a group of their own: a call of attention is no cell of a task, a memory and a reader.
@@ -23,20 +23,20 @@ from memory_bench.readers.attention_costs.report import PUBLISHED, write_page
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m memory_bench.readers.attention_costs", description=__doc__)
-    parser.add_argument("plans", nargs="+", metavar="PLAN", help=f"{', '.join(plans.names(GROUP))}, or report")
+    # one a process: whether its large buffers are kept is of the whole process
+    parser.add_argument("plan", metavar="PLAN", help=f"{', '.join(plans.names(GROUP))}, or report")
     parser.add_argument("--out", type=Path, default=Path("results/attention"), help="where rows land")
     parser.add_argument("--publish", action="store_true", help=f"with report: copy the rows to {PUBLISHED} first")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # figures of a CPU are of one thread, whose time is the processor's
     try:
-        for name in given.plans:
-            if name == "report":
-                if given.publish:
-                    command = "python -m memory_bench.readers.attention_costs cpu"
-                    plans.publish(GROUP, given.out, provenance.ROOT / PUBLISHED, command=command)
-                print(f"wrote {write_page()}")
-            else:
-                run(name, plans.make(GROUP, name), given.out / f"{name}.jsonl")
+        if given.plan == "report":
+            if given.publish:
+                command = "python -m memory_bench.readers.attention_costs cpu"
+                plans.publish(GROUP, given.out, provenance.ROOT / PUBLISHED, command=command)
+            print(f"wrote {write_page()}")
+        else:
+            run(given.plan, plans.make(GROUP, given.plan), given.out / f"{given.plan}.jsonl")
     except (BadInput, Unavailable) as error:
         print(error, file=sys.stderr)
         return 2

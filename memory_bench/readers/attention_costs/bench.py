@@ -24,7 +24,6 @@ from memory_bench.readers.attention import AttentionKernel, choose
 from memory_bench.readers.attention_costs.subject import DTYPES, PREFILL, Setting, forward
 from memory_bench.readers.attention_equivalence import equivalence
 from memory_bench.readers.attention_proof import observe
-from memory_bench.readers.buffers import keep_large_buffers
 
 OFF = "off_math"
 AGAIN = f"{OFF} again"
@@ -58,8 +57,6 @@ def measure(
 ) -> dict[str, Any]:
     """Return what a setting took with each kernel. `shorter` are rows of the same subject at fewer tokens: how they
     grew says what would take too long."""
-    if device.type == "cpu":
-        keep_large_buffers()  # as a reader does
     arms: dict[str, Arm] = {name: _expected(name, setting, limits, shorter) for name in kernels}
     run = None
     for name, arm in arms.items():

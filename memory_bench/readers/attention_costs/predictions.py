@@ -9,10 +9,10 @@ from typing import Any
 from memory_bench.plans import Row
 from memory_bench.readers.attention_costs.subject import CALL, DECODE, PREFILL
 
-TIME_FACTOR, BYTES_FACTOR = 2.0, 1.1
+TIME_FACTOR, BYTES_FACTOR = 1.5, 1.1
 """As predicted is a time ratio within such a factor, or one of bytes; slower is as predicted where 1 is above all of
 the interval."""
-PLAN, KERNEL = "cpu", "cpu_flash"
+PLAN, FRESH, KERNEL = "cpu", "cpu_fresh", "cpu_flash"
 
 
 @dataclass(frozen=True)
