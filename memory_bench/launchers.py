@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from memory_bench import config, sweep
+from memory_bench import config
 from memory_bench.errors import BadInput, Unavailable
 
 KEY = "hydra/launcher"
@@ -62,6 +62,8 @@ def lines_of(cells: Sequence[tuple[str, ...]], launching: Sequence[str]) -> dict
 
 
 def _line(cells: Sequence[tuple[str, ...]], chosen: DictConfig) -> str:
+    from memory_bench import sweep  # who launches needs nothing of it, and a dry run waits for nothing heavy
+
     GlobalHydra.instance().clear()  # a job is handed that of the launch, and a cell is composed by one of its own
     multiprocessing.set_start_method(None, force=True)  # joblib's own is unknown to all that its workers start
     return sweep.line_in_the_end(cells[chosen.cell])

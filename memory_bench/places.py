@@ -11,13 +11,16 @@ and after ABANDONED_SECONDS what it left is removed. Where that is wrong a cell 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import re
 import shutil
 import time
+import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -82,5 +85,9 @@ def _has_ended(folder: Path) -> bool:
         return not folder.exists()  # it has just taken its place, or has just begun
 
 
+@cache
 def _machine() -> str:
-    return re.sub(r"\W", "_", platform.node()) or "nameless"
+    """Return the machine's name, and a hash of what tells apart those of one name: in it, process ids are unique."""
+    booted, room = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    told = booted.read_text() + str(room.readlink()) if booted.exists() else f"{uuid.getnode()}"
+    return f"{re.sub(r'[^A-Za-z0-9]', '_', platform.node())}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
