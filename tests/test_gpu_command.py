@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.gpu import attention
+from benchmarks.gpu import attention, facts
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.offload import Bench, Plan, Setting, drawn_tokens
 from memory_bench.paired import Ratio, penalty, ratio, shown
@@ -115,6 +115,15 @@ def test_a_setting_that_gets_no_time_says_so(tmp_path: Path) -> None:
 def test_a_gpu_that_is_not_there_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "--device cuda: this torch sees no GPU; type --device cpu --out FILE" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has the device that must be missing")
+def test_an_apple_gpu_that_is_not_there_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--device", "mps"]) == 2
+    assert "--device mps: this torch sees no Apple GPU; type --device cpu --out FILE" in capsys.readouterr().err
+    told = facts.hardware(torch.device("mps"))
+    assert (told["device"], told["gpu"]["memory_bytes"]) == ("mps", None)
+    assert attention.KERNELS.keys() == {"cuda", "mps", "cpu"}
 
 
 def test_what_a_cpu_measures_is_not_published(capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,6 +200,8 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], line: st
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that must be missing")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"reader.device=mps: this torch sees no Apple GPU; type reader.device=cpu"):
+        reader(copier(), tmp_path / "kept", device="mps")
     with pytest.raises(BadInput, match=r"reader.device=cuda: this torch sees no GPU; type reader.device=cpu"):
         reader(copier(), tmp_path / "kept", device="cuda")
 
