@@ -28,6 +28,7 @@ import psutil
 UNFINISHED = ".unfinished-"
 REPLACED = ".replaced-"
 SILENCE_SECONDS, ABANDONED_SECONDS = 600.0, 86_400.0
+CLOCKS_APART_SECONDS = 60.0  # of a machine and of what serves its files
 LOOK_SECONDS = 0.5
 
 
@@ -70,11 +71,12 @@ def _may_live(folder: Path, silence_seconds: float) -> bool:
     machine, _, process = folder.name.partition(UNFINISHED if UNFINISHED in folder.name else REPLACED)[2].rpartition(
         "-"
     )
-    if machine == _machine():
-        return psutil.pid_exists(int(process))
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        if machine == _machine():
+            # one that is younger than what it would have done has only the number of the one that did
+            return psutil.Process(int(process)).create_time() < folder.stat().st_ctime + CLOCKS_APART_SECONDS
         return time.time() - max(file.stat().st_mtime for file in [folder, *folder.iterdir()]) < silence_seconds
-    return False  # it has just taken its place
+    return False  # it is gone, or has just taken its place
 
 
 def _has_ended(folder: Path) -> bool:

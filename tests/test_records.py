@@ -6,6 +6,8 @@ import json
 import math
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -133,6 +135,21 @@ def test_a_run_of_a_living_process_is_left_alone(place: Path) -> None:
     assert places.at_work(place) == living
     write_run(place, RECORD)
     assert living.exists()
+
+
+def test_a_process_that_came_after_a_run_is_not_the_one_that_wrote_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers of processes are given again: nobody may wait for one that has nothing to do with the cell."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as another:
+        old = place.with_name(f"{writer(place).folder.name.rpartition('-')[0]}-{another.pid}")
+        old.mkdir(parents=True)
+        assert places.at_work(place) == old
+        monkeypatch.setattr(places, "CLOCKS_APART_SECONDS", -3600.0)  # as if it had begun an hour later
+        assert places.at_work(place) is None
+        another.communicate()
+    write_run(place, RECORD)
+    assert not old.exists()
 
 
 def test_a_run_of_another_machine_is_left_alone_until_nothing_has_come_for_long(place: Path) -> None:
