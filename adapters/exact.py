@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.events import EventStore, checked_top_k, ranked
-from memory_bench.types import Event, Passage, Query
+from memory_bench.types import Event, Passage, Query, Trace
 from memory_bench.vectors import DECIMALS, embedded
+
+TRACED = 8  # neighbours that are shown
 
 
 class Exact:
@@ -46,6 +48,13 @@ class Exact:
         newest_first, vectors_ED = self._indexed()
         scores_E = (vectors_ED @ embedded(self._embedder, [query.text])[0]).astype(np.float64).round(DECIMALS)
         return ranked(newest_first, scores_E, query=query, top_k=self._top_k)
+
+    def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
+        """Return the question as a vector, and the events that lie nearest to it with their cosines."""
+        strip = tuple(float(number) for number in embedded(self._embedder, [query.text])[0])
+        nearest = tuple((passage.text, passage.score or 0.0) for passage in self.read(query)[:TRACED])
+        found = Trace("the events whose vectors are nearest", ("event", "cosine"), nearest)
+        return [Trace(f"the question as a vector of {len(strip)} numbers", strip=strip), *([found] if nearest else [])]
 
     def size_bytes(self) -> int:
         """The vectors once, as the scan reads them, and the events."""

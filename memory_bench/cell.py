@@ -52,7 +52,7 @@ def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False
     Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished. Raises
     Elsewhere where another process is at the cell, unless it is to be measured `again`.
     """
-    parts = _build(cell, alone=alone)
+    parts = build(cell, alone=alone)
     try:
         place = _place(cell, parts)
         if not again and is_complete(place):
@@ -64,7 +64,8 @@ def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False
         parts.memory.close()
 
 
-def _build(cell: config.Cell, *, alone: bool) -> Parts:
+def build(cell: config.Cell, *, alone: bool) -> Parts:
+    """Make the plug-ins of a cell. Raises BadInput or Unavailable as `config.build`."""
     ready_seconds: dict[str, float] = {}
     task: Task = config.build(cell, "task")
     with _timed(ready_seconds, "reader"):
@@ -110,7 +111,7 @@ def _device(reader: Reader) -> str:
 
 
 def _walk(cell: config.Cell, parts: Parts, place: Path, command: str) -> Outcome:
-    options = _options(cell)
+    options = run_options(cell)
     rows = runner.run(parts.task, parts.memory, parts.reader, control=parts.control, options=options, meter=parts.meter)
     first = next(rows)  # what the user has to mend shows here, before anything is on disk
     shown = terminal.with_progress(
@@ -137,7 +138,8 @@ def _stoppable(writer: Writer) -> Iterator[None]:
         raise KeyboardInterrupt(f"stopped: {kept}") from None
 
 
-def _options(cell: config.Cell) -> runner.Options:
+def run_options(cell: config.Cell) -> runner.Options:
+    """Return the numbers of a cell's run."""
     return runner.Options(
         seed=cell.config["seed"],
         budget_tokens=cell.config["budget_tokens"],

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_bench.types import Completion, Episode, Event, Passage, Query, Question
+from memory_bench.types import Completion, Episode, Event, Passage, Query, Question, Trace
 
 
 class Task(Protocol):
@@ -104,6 +104,14 @@ class Memory(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Traced(Protocol):
+    """What a memory can do besides, if its YAML claims `traces`: show how it comes to what it brings."""
+
+    def trace(self, query: Query, prompt: str) -> Sequence[Trace]:
+        """Return step by step what it does with a question, and inside a model with the prompt; changes nothing."""
+        ...
 
 
 class Embedder(Protocol):

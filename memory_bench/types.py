@@ -93,6 +93,19 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """One step of how a memory came to what it did with a question, in values that were there: words, places, weights.
+
+    `rows` are a table under `heads`; `strip` is a row of numbers too many to be read, such as a vector.
+    """
+
+    what: str
+    heads: tuple[str, ...] = ()
+    rows: tuple[tuple[str | float, ...], ...] = ()
+    strip: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Completion:
     """What a reader answered, and what it counted while it did. Tokens are the reader's.
 

@@ -16,12 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from adapters.engram.slot import EngramSlot, EngramTable
+from adapters.engram.traced import traced
 from adapters.engram.write import write_rows
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore
 from memory_bench.readers.local import LocalReader
-from memory_bench.types import Event, Passage, Query
+from memory_bench.types import Event, Passage, Query, Trace
 
 MOST_RATE = 1000
 """Rows of the size of one hold what a write needs; far beyond it no step can be computed at all."""
@@ -64,6 +65,11 @@ class RowMemory(ABC):
     def read(self, query: Query) -> list[Passage]:  # noqa: ARG002
         """Return nothing: what is remembered enters through the model."""
         return []
+
+    def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
+        """Return where the last n-grams of a prompt lead: rows of the table, what they hold, and how far a gate lets it
+        into the network."""
+        return traced(self.reader.with_look_up(self.table), self.table, prompt)
 
     def size_bytes(self) -> int:
         """Return the bytes of the table, empty rows included, and of the texts kept to be written again."""

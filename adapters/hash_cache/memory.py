@@ -17,8 +17,9 @@ from adapters.hash_cache.snippets import Snippet, snippets_of
 from adapters.hash_cache.store import Statistics, Store
 from memory_bench.contracts import Reader
 from memory_bench.events import checked_top_k, ranked
-from memory_bench.types import Event, Passage, Query
+from memory_bench.types import Event, Passage, Query, Trace
 
+TRACED = 8  # of each sort: what is shown of what led to an answer
 Kind: TypeAlias = Literal["words", "code"]
 
 
@@ -115,6 +116,26 @@ class HashCache:
             Hit(passage, found.newest_first[number], tuple(reasons[number]))
             for passage, number in zip(found.passages, places, strict=True)
         ]
+
+    def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
+        """Return the runs of words that led somewhere, and the events that they led to."""
+        hits = self.explain(query)
+        shared = {reason.shown: reason for hit in hits for reason in hit.reasons}
+        heaviest = sorted(shared.values(), key=lambda reason: -reason.weight)[:TRACED]
+        found = tuple((hit.event.text, hit.passage.score or 0.0, len(hit.reasons)) for hit in hits[:TRACED])
+        keys = tuple((reason.shown, reason.held_by, reason.weight) for reason in heaviest)
+        return (
+            [
+                Trace(
+                    "runs of words of the question that are keys of the cache",
+                    ("run", "events that hold it", "weight"),
+                    keys,
+                ),
+                Trace("events that these keys lead to", ("event", "weights in all", "keys"), found),
+            ]
+            if hits
+            else []
+        )
 
     def snippets(self, query: Query, *, tags: Collection[str] = ()) -> list[Snippet]:
         """Return what the found events hold in canonical form, each text once, the best first; with all of `tags`."""

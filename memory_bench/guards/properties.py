@@ -8,7 +8,9 @@ first line of its docstring is what is expected.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
+from memory_bench.contracts import Traced
 from memory_bench.errors import BadInput
 from memory_bench.guards.durable_properties import DURABLE
 from memory_bench.guards.held_properties import HELD
@@ -159,6 +161,21 @@ def reading_changes_nothing(subject: Subject) -> None:
     one = subject.make()
     one.tell(FACT, *OTHERS)
     _same(one.read(), one.read())
+
+
+def what_it_traces_is_there(subject: Subject) -> None:
+    """A memory that shows how it comes to what it brings shows something, and changes nothing by it"""
+    needs(subject, "traces")
+    one = subject.make()
+    one.tell(FACT, *OTHERS)
+    before = one.read()
+    traced = cast(Traced, one.memory)
+    traces = traced.trace(QUESTION, CLOZE)
+    empty = [trace.what for trace in traces if not (trace.rows or trace.strip)]
+    expect(bool(traces) and not empty, f"nothing is shown of {empty or 'a question that it can answer'}")
+    uneven = [trace.what for trace in traces if any(len(row) != len(trace.heads) for row in trace.rows)]
+    expect(not uneven, f"rows and heads are not of one length: {uneven}")
+    _same(before, one.read())
 
 
 def answers_a_query_of_no_words(subject: Subject) -> None:
@@ -316,6 +333,7 @@ PROPERTIES: tuple[Property, ...] = (
     ids_decide_nothing,
     batches_decide_nothing,
     reading_changes_nothing,
+    what_it_traces_is_there,
     the_same_life_twice_gives_the_same_answers,
     answers_a_query_of_no_words,
     holds_an_event_of_no_words,

@@ -21,6 +21,7 @@ CLAIMS: Mapping[str, bool] = {
     "durable": False,
     "full_disk": False,
     "erases": False,
+    "traces": False,
 }
 """What a memory's YAML may claim, and what holds where it says nothing."""
 

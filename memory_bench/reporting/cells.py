@@ -144,7 +144,7 @@ def _own_columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measured(cell: config.Cell, experiment: str) -> Measured:
-    text = _text(cell.config["choices"])
+    text = text_of(cell.config["choices"])
     runs = records.runs(cell.results, config=cell.config)
     if finished := [run for run in runs if run.finished]:
         corrupt: list[str] = []
@@ -155,7 +155,8 @@ def _measured(cell: config.Cell, experiment: str) -> Measured:
     return Measured(text, cell.config, {}, pd.DataFrame(), reason)
 
 
-def _text(choices: Mapping[str, str]) -> str:
+def text_of(choices: Mapping[str, str]) -> str:
+    """Return what a cell's memory or control says it is; nothing of one that is no file of `conf/`."""
     group = "memory" if choices["control"] == "none" else "control"
     texts = {entry.name: entry.text for entry in entries(group)}
     return texts.get(choices[group], "")  # a choice need not be a file: programs can register their own

@@ -12,6 +12,8 @@ python -m memory_bench report +experiment=NAME --format html --out FILE.html
                                                                   named, and FILE reports/NAME.html
     --format csv|parquet --out FILE                               one row a question, for other programs
     --format png|svg --out FOLDER                                 the figures alone
+python -m memory_bench report +task=needle +memory=hash_cache,exact,engram --story QUESTION --out FILE.html
+                                                                  walk through one question, asked anew, in pictures
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
 FLAGS = {"--publish", "--from-published"}
-VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html"}
+VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html", "--story": "QUESTION"}
 HTML = "html"
 FORMATS = {
     "csv": ".csv",
@@ -59,6 +61,8 @@ def main(argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(__doc__)
         return DONE
+    if "--story" in (given := _values(argv))[0]:
+        return _tell(*given)
     typed = _parse(argv)
     flags, experiment, overrides = typed.flags, typed.experiment, typed.overrides
     from memory_bench.reporting import (
@@ -151,6 +155,27 @@ def _write(typed: Typed, found: Sequence[Measured], overrides: Sequence[str]) ->
     except OSError as error:
         place = f"FILE{FORMATS[typed.format]}" if FORMATS[typed.format] else "FOLDER"
         raise BadInput(f"cannot write {typed.out}: {error.strerror}; type --out {place}") from None
+    return DONE
+
+
+def _tell(given: Mapping[str, str], overrides: Sequence[str]) -> int:
+    """Write the story of a question. Raises BadInput for what a story does not take, and where the disk refuses."""
+    from memory_bench.reporting import story
+    from memory_bench.reporting.html import story as page
+
+    if other := sorted({*given} - {"--story", "--out"} | {one for one in overrides if one.startswith("-")}):
+        raise BadInput(f"--story {given['--story']}: {other[0]} does not go with it; leave it out")
+    out = Path(given.get("--out", f"{given['--story']}.html"))
+    if out.suffix != FORMATS[HTML]:
+        raise BadInput(f"--out {out}: expected a file that ends in {FORMATS[HTML]}")
+    typed = f"python -m memory_bench report {' '.join(overrides)} --story {given['--story']} --out {out}"
+    text = page.render(story.tell(overrides, given["--story"]), typed=typed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
+    except OSError as error:
+        raise BadInput(f"cannot write {out}: {error.strerror}; type --out FILE.html") from None
+    print(f"{out}: {out.stat().st_size:,} bytes")
     return DONE
 
 

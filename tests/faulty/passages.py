@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from memory_bench.types import Event, Passage, Query
+from memory_bench.types import Event, Passage, Query, Trace
 from tests.faulty.right import Right, breaks
 
 
@@ -21,6 +21,12 @@ class NamesEventsThatNobodyWrote(Right):
 class ReturnsDistances(Right):
     def read(self, query: Query) -> list[Passage]:
         return [Passage(p.text, p.event_ids, -(p.score or 0.0)) for p in super().read(query)]
+
+
+@breaks("what_it_traces_is_there")
+class ShowsNothing(Right):
+    def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
+        return [Trace("events")]
 
 
 @breaks("the_evidence_comes_first")

@@ -15,9 +15,9 @@ from memory_bench import writer_lock
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore, checked_top_k, ranked
-from memory_bench.types import Event, Passage, Query
+from memory_bench.types import Event, Passage, Query, Trace
 
-CLAIMS = {"finds": True, "deterministic": True, "durable": True, "full_disk": True, "erases": True}
+CLAIMS = {"finds": True, "deterministic": True, "durable": True, "full_disk": True, "erases": True, "traces": True}
 
 
 class Right:
@@ -85,6 +85,9 @@ class Right:
 
     def score(self, query: Query, event: Event) -> float:
         return float(len(_words(query.text) & _words(event.text)))
+
+    def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
+        return [Trace("events", ("text",), tuple((passage.text,) for passage in self.read(query)))]
 
     def size_bytes(self) -> int:
         return self.store.size_bytes()

@@ -32,7 +32,7 @@ def render(cells: Sequence[Measured], *, experiment: str, reports: Path, overrid
     measured = [section for section in found if section.table.questions]
     figures, drawn = Figures(), fronts.draw(measured)
     script = Markup((HERE / "page.js").read_text(encoding="utf-8"))
-    page = _environment().get_template("page.html.jinja").render(
+    page = environment().get_template("page.html.jinja").render(
         experiment=experiment,
         typed=" ".join([f"+experiment={experiment}", *overrides]),
         sections=found,
@@ -75,7 +75,8 @@ def sections(cells: Sequence[Measured]) -> list[Section]:
     ]
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what fills the templates of pages: all text is escaped."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         undefined=jinja2.StrictUndefined,
