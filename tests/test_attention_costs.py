@@ -128,6 +128,15 @@ def test_what_would_take_too_long_or_hold_too_much_is_a_row_that_says_so() -> No
     )
 
 
+def test_rounds_that_waited_for_the_processor_are_dropped_and_of_none_there_is_no_figure() -> None:
+    found = measure(CALL, ["off_math", "cpu_flash"], CPU, replace(LIMITS, waited=0.0))
+    assert (found["rounds"], found["dropped"], found["null_ratio"]) == (0, 6, None)
+    for arm in found["arms"].values():
+        assert arm["why"] == "the processor was not free: in every round a call waited too long for it"
+        assert "seconds" not in arm
+        assert arm["proof"]["operator"]
+
+
 class Exhausted(Sdpa):
     """A kernel that has no room for more than a few tokens."""
 
@@ -179,6 +188,25 @@ def test_a_broken_kernel_gets_a_reason_and_no_time_and_the_others_are_measured(
     assert BROKEN[name][1] in found[name]["why"]
     assert "seconds" not in found[name]
     assert found["cpu_flash"]["speed_up"] is not None
+
+
+class Failing(Sdpa):
+    """A kernel that fails in an alignment that only a reader asks for."""
+
+    def __call__(
+        self, query_BHQC: Tensor, key_BHTC: Tensor, value_BHTC: Tensor, attn_mask: Tensor | None, is_causal: bool
+    ) -> Tensor:
+        if attn_mask is not None:
+            raise RuntimeError("No available kernel.\nAborting execution.")
+        return super().__call__(query_BHQC, key_BHTC, value_BHTC, attn_mask, is_causal)
+
+
+def test_a_kernel_that_fails_in_what_a_reader_asks_for_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = replace(choose("cpu_flash"), name="failing", engine=Failing(torch.nn.attention.SDPBackend.FLASH_ATTENTION))
+    monkeypatch.setattr(attention, "CHOICES", (*attention.CHOICES, kernel))
+    found = measure(CALL, ["off_math", "failing"], CPU, LIMITS)["arms"]
+    assert found["failing"] == {"why": "RuntimeError: No available kernel"}
+    assert "seconds" in found["off_math"]
 
 
 def test_an_error_that_is_no_lack_of_memory_is_not_hidden() -> None:

@@ -29,6 +29,8 @@ from memory_bench.readers.attention_proof import Observed, Proof, observe
 Attend = Callable[..., Tensor]
 """query_BHQC, key_BHTC, value_BHTC, attn_mask=, is_causal= -> mixed_BHQC, as `scaled_dot_product_attention` does."""
 
+REFUSALS = (RuntimeError, AssertionError, ValueError)
+"""How libraries say that they cannot: packages assert what they expect of a GPU."""
 HALVES = (torch.float16, torch.bfloat16)
 ALL = (torch.float32, torch.float64, *HALVES)
 
@@ -111,7 +113,7 @@ class AttentionKernel:
             warnings.simplefilter("always")
             try:
                 self(*example(device, dtype, keys=32, head_width=head_width), is_causal=True)
-            except (RuntimeError, AssertionError, ValueError) as error:  # packages assert what they expect of a GPU
+            except REFUSALS as error:
                 return " ".join(f"{error} {'; '.join(str(one.message) for one in said)}".split())
         return None
 

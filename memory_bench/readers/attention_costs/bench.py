@@ -20,7 +20,7 @@ from torch import Tensor
 
 from memory_bench.errors import Unavailable
 from memory_bench.paired import LEAST_ROUNDS, ratio
-from memory_bench.readers.attention import AttentionKernel, choose
+from memory_bench.readers.attention import REFUSALS, AttentionKernel, choose
 from memory_bench.readers.attention_costs.subject import DTYPES, PREFILL, Setting, forward
 from memory_bench.readers.attention_equivalence import equivalence
 from memory_bench.readers.attention_proof import observe
@@ -29,6 +29,7 @@ OFF = "off_math"
 AGAIN = f"{OFF} again"
 LEAST_SECONDS, MOST_REPEATS = 0.005, 200
 """What is shorter is called several times in a row, every kernel as often, and counts once."""
+NOTHING = {"null_ratio": None, "rounds": 0, "dropped": 0, "repeats": 0, "waited": None}
 Arm = dict[str, Any]
 
 
@@ -65,13 +66,18 @@ def measure(
         try:
             run = run or forward(setting, device)
             arms[name] = _admitted(choose(name), setting, device, run)
-        except (Unavailable, torch.OutOfMemoryError, RuntimeError) as error:
-            arms[name] = {"why": said(error)}
+        except (Unavailable, *REFUSALS) as error:
+            arms[name] = {"why": refused(error)}
             empty_cache(device)
     able = [name for name, arm in arms.items() if "why" not in arm]
     if run is None or not able:
-        return {"arms": arms, "null_ratio": None, "rounds": 0, "dropped": 0, "repeats": 0, "waited": None}
-    rounds = _rounds(run, [*able, *([AGAIN] if OFF in able else [])], device, limits)
+        return {"arms": arms, **NOTHING}
+    try:
+        rounds = _rounds(run, [*able, *([AGAIN] if OFF in able else [])], device, limits)
+    except RuntimeError as error:  # what just had room may have none any more
+        why = said(error)
+        empty_cache(device)
+        return {"arms": arms | {name: {"why": why} for name in able}, **NOTHING}
     judged = {name: arm | _judged(name, arm, arms, rounds, setting) for name, arm in arms.items()}
     return {"arms": judged, **rounds.facts}
 
@@ -204,11 +210,21 @@ def empty_cache(device: torch.device) -> None:
 
 
 def said(error: Exception) -> str:
-    """Return why there are no numbers. Raises what is no lack of a kernel or of memory, which is told by its words: not
-    every device has an error of its own for it."""
-    if isinstance(error, Unavailable):
-        return str(error)
-    text = " ".join(str(error).split())
-    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return f"out of memory: {text.partition('. ')[0]}"
+    """Return why there are no numbers. Raises what is no lack of a kernel or of memory."""
+    if isinstance(error, Unavailable) or _of_memory(error):
+        return refused(error)
     raise error
+
+
+def refused(error: Exception) -> str:
+    """Return in a line why a kernel cannot do what a reader asks for: other libraries say it by errors of their own."""
+    text = " ".join(str(error).split())
+    if isinstance(error, Unavailable):
+        return text
+    return f"{'out of memory' if _of_memory(error) else type(error).__name__}: {text.partition('. ')[0]}"
+
+
+def _of_memory(error: Exception) -> bool:
+    """Told by its words too: not every device has an error of its own for it."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
