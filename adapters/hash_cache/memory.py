@@ -119,23 +119,16 @@ class HashCache:
 
     def trace(self, query: Query, prompt: str) -> list[Trace]:  # noqa: ARG002
         """Return the runs of words that led somewhere, and the events that they led to."""
-        hits = self.explain(query)
+        if not (hits := self.explain(query)):
+            return []
         shared = {reason.shown: reason for hit in hits for reason in hit.reasons}
         heaviest = sorted(shared.values(), key=lambda reason: -reason.weight)[:TRACED]
-        found = tuple((hit.event.text, hit.passage.score or 0.0, len(hit.reasons)) for hit in hits[:TRACED])
-        keys = tuple((reason.shown, reason.held_by, reason.weight) for reason in heaviest)
-        return (
-            [
-                Trace(
-                    "runs of words of the question that are keys of the cache",
-                    ("run", "events that hold it", "weight"),
-                    keys,
-                ),
-                Trace("events that these keys lead to", ("event", "weights in all", "keys"), found),
-            ]
-            if hits
-            else []
-        )
+        runs = tuple((reason.shown, reason.held_by, reason.weight) for reason in heaviest)
+        events = tuple((hit.event.text, hit.passage.score or 0.0, len(hit.reasons)) for hit in hits[:TRACED])
+        return [
+            Trace("runs of words of the question that are keys", ("run", "events that hold it", "weight"), runs),
+            Trace("events that these keys lead to", ("event", "weights in all", "keys"), events),
+        ]
 
     def snippets(self, query: Query, *, tags: Collection[str] = ()) -> list[Snippet]:
         """Return what the found events hold in canonical form, each text once, the best first; with all of `tags`."""
