@@ -33,11 +33,12 @@ from dataclasses import dataclass
 @dataclass
 class Cell:
     overrides: tuple
+    config: dict
     results: object = None
 
 
 def compose(overrides):
-    return Cell(overrides)
+    return Cell(overrides, {"memory": {"_target_": "memory_bench.cell.Memory"}})
 """
 
 

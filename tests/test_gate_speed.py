@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_bench import plans, provenance
+from memory_bench import plans
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.guards.speed import benchmarks, calibrate, command, revisions
@@ -93,13 +93,15 @@ def test_a_side_that_cannot_be_timed_says_why(tmp_path: Path) -> None:
     side = Side("head", package(tmp_path / "head", 0.0))
     other = Side("base", tmp_path / "empty")
     other.tree.mkdir()
-    process = Process(side)
+    process = Process(side, ["+task=a"])
     for asked, why in (("fail", "RuntimeError: it refused"), ("die", "its process ended: the engine broke")):
         with pytest.raises(Unavailable, match=f"head cannot be timed: {why}"):
             process.run([asked])
     process.close()
     with pytest.raises(Unavailable, match=r"base cannot be timed: its process reads .*, and not"):
-        Process(other)  # nothing lies there, so that what is installed would have been timed
+        Process(
+            other, ["+task=needle", "+memory=bm25"]
+        )  # nothing lies there, so that what is installed would have been timed
 
 
 def test_an_alarm_that_does_not_come_again_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def test_an_alarm_that_does_not_come_again_is_inconclusive(monkeypatch: pytest.M
 @pytest.fixture
 def two_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = repository(tmp_path / "repository", 0.002, 0.03)
-    monkeypatch.setattr(provenance, "ROOT", root)
+    monkeypatch.setattr(revisions, "root", lambda: root)
     monkeypatch.setattr(plans, "make", lambda *_: SMALL)
     monkeypatch.chdir(tmp_path)
     yield root

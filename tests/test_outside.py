@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from memory_bench.provenance import ROOT
+from tests.revisions import git
 
 EXAMPLE = ROOT / "tests" / "outside"
 NAME = "shared_trigrams"
@@ -76,6 +77,32 @@ def test_it_is_checked_measured_reported_and_held_by_the_gate(installed: Path, t
     assert " 0 fail, " in said
     assert f"| `{NAME}` |" in said
     assert said.rstrip().splitlines()[-1].startswith("2 pass, 0 fail, 0 no data")
+
+
+SPEED = """
+from memory_bench.guards.speed import revisions
+from memory_bench.guards.speed.gate import SpeedGate
+gate = SpeedGate(0.99, 0.03, 0.10, 1, 6, ["shared_trigrams"], ["+task=needle", "task.episodes=1", "reader=none"])
+root = revisions.root()
+with revisions.side("HEAD~1", root) as base:
+    print(root.name, gate.judge(revisions.head(root), base)["shared_trigrams"].word)
+"""
+
+
+def test_its_own_repository_is_timed_against_its_own_past(installed: Path, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "theirs")
+    code = tmp_path / "theirs" / NAME / "__init__.py"
+    git(tmp_path / "theirs", "init", "--quiet")
+    for slower in ("", "    [trigrams(event.text) for event in held * 9]\n"):
+        line = "        scores_E ="
+        code.write_text(code.read_text().replace(line, f"    {slower}{line}" if slower else line))
+        git(tmp_path / "theirs", "add", ".")
+        git(tmp_path / "theirs", "commit", "--quiet", "--allow-empty", "--message", slower or "as it was")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", SPEED], cwd=tmp_path / "theirs", env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["theirs", "fail"], done.stdout + done.stderr
 
 
 def test_the_example_is_two_files_of_sixty_lines() -> None:

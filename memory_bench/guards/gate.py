@@ -8,6 +8,8 @@ python -m memory_bench gate --base main                          and whether a r
 python -m memory_bench gate --benchmarks BASE HEAD               or whether benchmarks did: folders of files that
                                                                  pytest-benchmark wrote in turn, by name in pairs
 python -m memory_bench gate --calibrate --trials 20              what the gate for time is worth on this machine
+python -m memory_bench gate --base main --memory NAME            time alone, of one memory: of this repository, or of
+                                                                 the one that stands here and brings it
                             --markdown FILE --junit FILE         and every verdict in a file
 
 Exit codes: 0 all pass, or what is not sure is inconclusive (a warning says so), 1 something fails, 2 there is no data
@@ -64,7 +66,7 @@ def main(argv: list[str]) -> int:
         return speed.calibrated(typed)
     request = _parse(typed.left)
     lines: list[Line] = []
-    if typed.benchmarks is None:
+    if typed.answers:
         lines += _answers(request)
     if typed.timed:
         lines += speed.lines(typed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
 
-from memory_bench import plans, provenance, terminal
+from memory_bench import plans, terminal
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.guards.speed import benchmarks, calibrate, revisions
 from memory_bench.guards.speed.calibrate import FILE, Calibration
@@ -31,9 +31,15 @@ class Typed:
     calibrate: bool
     trials: int
     gate: str
+    memory: str | None
     markdown: Path | None
     junit: Path | None
     left: Sequence[str]
+
+    @property
+    def answers(self) -> bool:
+        """Whether answers are judged too."""
+        return self.benchmarks is None and self.memory is None
 
     @property
     def timed(self) -> bool:
@@ -48,6 +54,7 @@ def parse(argv: Sequence[str]) -> Typed:
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--gate", default=GATE)
+    parser.add_argument("--memory")
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--junit", type=Path)
     try:
@@ -78,13 +85,13 @@ def calibrated(typed: Typed) -> int:
     """Run the trials that are missing and print what the gate is worth here."""
     if typed.left:
         raise BadInput(f"gate --calibrate does not take {typed.left[0]!r}: there are --trials N and --gate NAME")
-    gate, console = _gate(typed.gate), terminal.stdout()
+    gate, console = _gate(typed), terminal.stdout()
 
     def told(row: Row) -> None:
         words = ", ".join(f"{name} {timing['word']}" for name, timing in row["subjects"].items())
         console.print(f"{row['key']['slower']:.0%} slower, trial {row['key']['trial'] + 1}: {words}", soft_wrap=True)
 
-    rows = calibrate.run(gate, revisions.head(provenance.ROOT), trials=typed.trials, file=FILE, told=told)
+    rows = calibrate.run(gate, revisions.head(revisions.root()), trials=typed.trials, file=FILE, told=told)
     found = calibrate.summary(rows)
     console.print(_table(found))
     seen = "none that was tried" if found.detectable is None else f"{found.detectable:.0%}"
@@ -96,7 +103,7 @@ def calibrated(typed: Typed) -> int:
 
 
 def _judged(typed: Typed) -> Iterator[Line]:
-    gate = _gate(typed.gate)
+    gate = _gate(typed)
     try:
         if typed.benchmarks is not None:
             for name, seconds in benchmarks.pairs(*typed.benchmarks).items():
@@ -104,8 +111,9 @@ def _judged(typed: Typed) -> Iterator[Line]:
                 yield Line("benchmarks", name, timing.word, timing.reason)
             return
         assert typed.base is not None
-        with revisions.side(typed.base, provenance.ROOT) as base:
-            head, known = revisions.head(provenance.ROOT), calibrate.read(gate, FILE)
+        root = revisions.root()
+        with revisions.side(typed.base, root) as base:
+            head, known = revisions.head(root), calibrate.read(gate, FILE)
             for name, timing in gate.judge(head, base).items():
                 found = _as_calibrated(timing, gate, known)
                 yield Line("time", name, found.word, f"{found.reason}; {head.name} against {base.name}")
@@ -121,9 +129,9 @@ def _as_calibrated(timing: Timing, gate: SpeedGate, known: Calibration | None) -
     return timing
 
 
-def _gate(name: str) -> SpeedGate:
-    made: SpeedGate = plans.make("gate", name)
-    return made
+def _gate(typed: Typed) -> SpeedGate:
+    made: SpeedGate = plans.make("gate", typed.gate)
+    return made if typed.memory is None else replace(made, memories=[typed.memory])
 
 
 def _table(found: Calibration) -> Table:

@@ -14,7 +14,7 @@ from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, Timing, judge
 class SpeedGate:
     """Limits, and what is timed: `processes` fresh processes a side with `rounds` pairs each of every subject.
 
-    A subject is a memory in the `cell` of these overrides. Raises BadInput for limits that are none, and for too few pairs.
+    A subject is a memory in the `cell` of these overrides. Raises BadInput for limits that are none, and too few pairs.
     """
 
     confidence: float

@@ -1,19 +1,25 @@
-"""The other revision: a worktree of git that goes afterwards, with an environment of its own where it needs one."""
+"""The other revision: a worktree of git that goes afterwards, with an environment of its own where it needs one.
+
+Of this project, or of one that holds a memory from outside: then the installed memory_bench measures both sides.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from memory_bench import provenance
 from memory_bench.errors import Unavailable
 from memory_bench.guards.speed.rounds import Side
 
 NEEDS = ("pyproject.toml", "constraints.txt")
+BEHIND = "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'head.pth').write_text({here!r})"
 OPTIONS = ("memory_bench/conf", "../conf")  # an installed package has its options inside, a worktree beside it
 
 
@@ -26,11 +32,19 @@ def side(revision: str, root: Path) -> Iterator[Side]:
         _git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
         try:
             link = tree / OPTIONS[0]
-            if not link.exists():
+            if link.parent.is_dir() and not link.exists():
                 link.symlink_to(OPTIONS[1])
             yield Side(f"base {revision} ({commit[:12]})", tree, _python(tree, root, Path(folder) / "environment"))
         finally:
             _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def root() -> Path:
+    """Return the repository that stands here; of an installed memory_bench where there is none."""
+    try:
+        return Path(_git(Path.cwd(), "rev-parse", "--show-toplevel").strip())
+    except Unavailable:
+        return provenance.ROOT
 
 
 def head(root: Path) -> Side:
@@ -55,6 +69,9 @@ def _python(tree: Path, root: Path, environment: Path) -> str:
         return sys.executable
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
+    if not (tree / "memory_bench").is_dir():
+        # what measures both sides, and what base does not need otherwise
+        _run([str(python), "-c", BEHIND.format(here=sysconfig.get_path("purelib"))], tree, "its environment failed")
     constraints = ["-c", "constraints.txt"] if (tree / NEEDS[1]).exists() else []
     _run([str(python), "-m", "pip", "install", "--quiet", *constraints, "-e", "."], tree, "its environment failed")
     return str(python)

@@ -38,18 +38,19 @@ class Seconds:
 
 
 class Process:
-    """A worker of one side. Raises Unavailable where it dies or says why it cannot run."""
+    """A worker of one side, for cells of these overrides. Raises Unavailable where it ends, or cannot run them."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, overrides: Sequence[str]) -> None:
         self.side = side
-        environment = {**os.environ, "PYTHONPATH": str(side.tree), "OMP_NUM_THREADS": "1"}
+        paths = [str(side.tree), str(side.tree / "src"), os.environ.get("PYTHONPATH")]  # before what is installed
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [side.python, "-c", WORKER.read_text(encoding="utf-8")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
             cwd=side.tree,
         )  # fmt: skip
         try:
-            self._check_tree()
+            self._check_tree(overrides)
         except Unavailable:
             self.close()
             raise
@@ -65,8 +66,10 @@ class Process:
             with suppress(BrokenPipeError):  # what was not sent any more
                 pipe.close()
 
-    def _check_tree(self) -> None:
-        for found in self._ask({})["where"]:
+    def _check_tree(self, overrides: Sequence[str]) -> None:
+        places = self._ask({"overrides": list(overrides)})
+        ours = places["core"] if (self.side.tree / "memory_bench").is_dir() else []
+        for found in (*ours, *places["memory"]):
             if not Path(found).resolve().is_relative_to(self.side.tree.resolve()):
                 raise Unavailable(
                     f"{self.side.name} cannot be timed: its process reads {found}, and not {self.side.tree}"
@@ -109,7 +112,7 @@ def take_turns(
     chance = random.Random(seed)
     found = {name: Seconds() for name in subjects}
     for _ in range(processes):
-        with _both(head, base) as (ours, theirs):
+        with _both(head, base, next(iter(subjects.values()))) as (ours, theirs):
             for overrides in subjects.values():  # what is imported and compiled at first use is no part of a pair
                 ours.run(overrides)
                 theirs.run(overrides)
@@ -124,10 +127,10 @@ def take_turns(
 
 
 @contextmanager
-def _both(head: Side, base: Side) -> Iterator[tuple[Process, Process]]:
+def _both(head: Side, base: Side, overrides: Sequence[str]) -> Iterator[tuple[Process, Process]]:
     with ExitStack() as stack:
         started = []
         for side in (head, base):
-            started.append(Process(side))
+            started.append(Process(side, overrides))
             stack.callback(started[-1].close)
         yield started[0], started[1]

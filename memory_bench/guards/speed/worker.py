@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.resources
+import importlib.util
 import io
 import json
 import sys
@@ -48,11 +49,17 @@ def once(overrides: list[str], slower: float) -> dict[str, float]:
     return {"seconds": seconds + spun, "cpu_seconds": cpu_seconds + cpu_spun}
 
 
-def where() -> list[str]:
-    """The folders that code and options come from: the parent compares them with the revision that was meant."""
+def where(overrides: list[str]) -> dict[str, list[str]]:
+    """The places that the core, its options and the memory come from: the parent knows which revision was meant."""
     import memory_bench
 
-    return [str(memory_bench.__file__), str(importlib.resources.files("memory_bench.conf"))]
+    room = composed(tuple(overrides)).config["memory"]["_target_"].partition(".")[0]
+    spec = importlib.util.find_spec(room)
+    places = [] if spec is None else list(spec.submodule_search_locations or [str(spec.origin)])
+    return {
+        "core": [str(memory_bench.__file__), str(importlib.resources.files("memory_bench.conf"))],
+        "memory": places,
+    }
 
 
 def serve() -> None:
@@ -61,7 +68,7 @@ def serve() -> None:
         answered: dict[str, Any]
         try:
             asked = json.loads(line)
-            answered = once(asked["overrides"], asked["slower"]) if "overrides" in asked else {"where": where()}
+            answered = once(**asked) if "slower" in asked else where(**asked)
         except Exception as error:  # whatever the other revision raises is its answer
             answered = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answered), file=out, flush=True)
