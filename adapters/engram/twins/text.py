@@ -8,7 +8,7 @@ Shape legend: B batch, T tokens of a window, N windows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,10 @@ from adapters.engram.twins.sweep import SweptPlan
 from adapters.engram.twins.train import Course, learned, mean_loss
 from adapters.engram.twins.twin import Twin
 from memory_bench.readers.checkpoint import TOKENIZER
-from memory_bench.readers.training.corpus import Document, load_corpus
+from memory_bench.readers.training.corpus import Document, load_corpus, repeated
 
 CORPUS = Path("results/twins/corpus.jsonl")
 HELD_OUT = Path("results/twins/held_out.jsonl")
-RUN = 8
-"""Tokens that are the same in both parts count as repeated text."""
 SNIPPET = 40
 """Tokens of held-out text whose gates are kept."""
 
@@ -43,14 +41,8 @@ class Prose:
     tokens_per_byte: float
 
     def repeated(self, asked: int) -> float:
-        """Return the share of the held-out runs of `RUN` tokens, in the first windows, that were trained on."""
-        told = set(_runs(self.training_NT.ravel().tolist()))
-        runs = [run for window_T in self.held_out_NT[:asked].tolist() for run in _runs(window_T)]
-        return sum(run in told for run in runs) / len(runs)
-
-
-def _runs(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    return zip(*(ids[start:] for start in range(RUN)), strict=False)
+        """Return what share of the held-out text, of its first windows, was trained on (`corpus.repeated`)."""
+        return repeated([self.training_NT.ravel().tolist()], self.held_out_NT[:asked].tolist())
 
 
 def cut(training: Sequence[Document], held_out: Sequence[Document], tokenizer: Tokenizer, *, window: int) -> Prose:
