@@ -18,7 +18,7 @@ from memory_bench import plans, provenance
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.plans import Job, Row
 from memory_bench.readers.attention_costs.plan import GROUP, Plan
-from memory_bench.readers.attention_costs.report import PUBLISHED, write_page
+from memory_bench.readers.attention_costs.report import PUBLISHED, publish, write_page
 
 
 def main(arguments: list[str]) -> int:
@@ -32,8 +32,7 @@ def main(arguments: list[str]) -> int:
     try:
         if given.plan == "report":
             if given.publish:
-                command = "python -m memory_bench.readers.attention_costs cpu"
-                plans.publish(GROUP, given.out, provenance.ROOT / PUBLISHED, command=command)
+                publish(given.out)
             print(f"wrote {write_page()}")
         else:
             run(given.plan, plans.make(GROUP, given.plan), given.out / f"{given.plan}.jsonl")

@@ -27,6 +27,8 @@ from memory_bench.readers.attention_proof import observe
 
 OFF = "off_math"
 AGAIN = f"{OFF} again"
+MOST_TRIES = 4 * LEAST_ROUNDS
+"""How often a setting is tried beyond its time, where rounds are dropped, for as many as an interval needs."""
 LEAST_SECONDS, MOST_REPEATS = 0.005, 200
 """What is shorter is called several times in a row, every kernel as often, and counts once."""
 NOTHING = {"null_ratio": None, "rounds": 0, "dropped": 0, "repeats": 0, "waited": None}
@@ -140,7 +142,10 @@ def _rounds(run: Callable[..., Tensor], names: Sequence[str], device: torch.devi
     kept: dict[str, list[float]] = {name: [] for name in names}
     waits: list[float] = []
     dropped, end = 0, time.perf_counter() + limits.seconds
-    while len(waits) - dropped < limits.rounds and (time.perf_counter() < end or len(waits) <= LEAST_ROUNDS):
+    while len(waits) - dropped < limits.rounds:
+        enough = len(waits) - dropped > LEAST_ROUNDS or len(waits) >= MOST_TRIES
+        if enough and time.perf_counter() >= end:
+            break
         draw.shuffle(order)
         found = {name: _timed(run, kernels[name], device, repeats) for name in order}
         waits.append(max(waited for _, waited in found.values()))

@@ -8,8 +8,8 @@ from memory_bench.readers.attention_costs.memories import BUDGET, FULL, LAYERS, 
 from memory_bench.reporting.numbers import grid
 
 HEADS = (
-    "memory", "prompt tokens", "off, s", "on, s", "the memory alone saves", "flash alone saves", "both save",
-    "the memory's part", "beats reading from, off", "on", "a write is repaid after, off", "on",
+    "memory", "answers right", "prompt tokens", "off, s", "on, s", "the memory alone saves", "flash alone saves",
+    "both save", "the memory's part", "beats reading from, off", "on", "a write is repaid after, off", "on",
 )  # fmt: skip
 
 
@@ -26,15 +26,16 @@ def meeting(met: Sequence[Meeting], whole: float | None) -> Iterator[str]:
         f"{met[0].full_off:.1f} s off and {met[0].full_on:.1f} s on. The memory's part is its share of what both save, "
         "the mean of coming first and of coming second. *Beats reading from*: the length of a context from which the "
         "memory's question (looking up, embedding, reading its prompt) costs less than reading all. *Repaid after*: "
-        "how many questions about one context pay for having written it. What a memory adds inside the model is not "
-        "here."
+        "how many questions about one context pay for having written it. A memory whose answers are not right saves "
+        "nothing; what one adds inside the model is not here."
     )
     yield grid(HEADS, [_line(one) for one in met])
 
 
 def _line(one: Meeting) -> list[str]:
     return [
-        f"`{one.memory.name}`", f"{one.memory.prompt_tokens:,.0f}", f"{one.off:.2f}", f"{one.on:.2f}",
+        f"`{one.memory.name}`", f"{one.memory.right:.2f}", f"{one.memory.prompt_tokens:,.0f}",
+        f"{one.off:.2f}", f"{one.on:.2f}",
         f"{one.memory_alone:.0%}", f"{one.flash_alone:.0%}", f"{one.both:.0%}", f"{one.memorys_share:.0%}",
         _tokens(one.even_off), _tokens(one.even_on), _questions(one.questions(on=False)),
         _questions(one.questions(on=True)),

@@ -8,9 +8,10 @@ inside the model is not in them.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ from memory_bench.readers.attention_costs.subject import DECODE, NETWORK, PREFIL
 
 LAYERS = 24
 RECORDS, TASK, BUDGET = Path("results/published/compare.parquet"), "needle", 256
-FULL = "full_context"
+FULL, RIGHT = "full_context", "scores.exact_match"
 COLUMNS = {
     "costs.prompt_tokens": "prompt_tokens",
     "costs.completion_tokens": "completion_tokens",
@@ -37,6 +38,8 @@ class Memory:
     """Medians of a memory's questions, and of its episodes for what is written."""
 
     name: str
+    right: float
+    """The share of its answers that are."""
     prompt_tokens: float
     completion_tokens: float
     find_seconds: float
@@ -131,18 +134,19 @@ def curve(rows: Sequence[Row], kernel: str) -> Curve:
     return Curve(found[PREFILL], found[DECODE])
 
 
-def published() -> list[Memory]:
-    """Return the memories whose records are published, fewest prompt tokens first."""
-    chosen = ["choices.task", "choices.memory", "choices.control", "budget_tokens", "cell", "episode", *COLUMNS]
+def collect() -> list[Memory]:
+    """Return the memories of the published records, fewest prompt tokens first."""
+    chosen = ["choices.task", "choices.memory", "choices.control", "budget_tokens", RIGHT, *COLUMNS]
     records = pd.read_parquet(ROOT / RECORDS, columns=chosen).rename(columns=COLUMNS)
     budget = records["budget_tokens"].isna() | (records["budget_tokens"] == BUDGET)
     records = records[(records["choices.task"] == TASK) & (records["choices.control"] == "none") & budget]
     found = []
     for name, own in records.groupby("choices.memory"):
-        medians = own[list(COLUMNS.values())].median().fillna(0.0)  # no embedder: nothing was embedded
+        medians = {key: float(value) for key, value in own[list(COLUMNS.values())].median().fillna(0.0).items()}
+        # no embedder: nothing was embedded, and that takes no time
         found.append(
             Memory(
-                str(name), medians["prompt_tokens"], medians["completion_tokens"],
+                str(name), float(own[RIGHT].mean()), medians["prompt_tokens"], medians["completion_tokens"],
                 medians["read_seconds"] + medians["embed_seconds"],
                 medians["write_seconds"] + medians["write_embed_seconds"],
             )
@@ -150,10 +154,23 @@ def published() -> list[Memory]:
     return sorted(found, key=lambda memory: (memory.prompt_tokens, memory.name))
 
 
+def publish(file: Path) -> None:
+    """Keep what is collected beside the rows: records that are published anew leave the page as it is."""
+    file.write_text(json.dumps([asdict(memory) for memory in collect()], indent=1) + "\n", encoding="utf-8")
+
+
+def published(file: Path) -> list[Memory]:
+    """Return what was kept, none where nothing was."""
+    held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return [Memory(**one) for one in held]
+
+
 def meetings(memories: Sequence[Memory], off: Curve, on: Curve) -> list[Meeting]:
     """Return what each memory saves of reading everything; none where that length was not measured."""
-    full = next(memory for memory in memories if memory.name == FULL)
-    found = []
+    full = next((memory for memory in memories if memory.name == FULL), None)
+    found: list[Meeting] = []
+    if full is None:
+        return found
     for memory in memories:
         seconds = [
             one.seconds(tokens, memory.completion_tokens)

@@ -36,6 +36,7 @@ from memory_bench.reporting.numbers import Notes, grid
 PUBLISHED = Path("results/published/attention")
 GPU_FILES = "gpu_*.json"
 """What `make gpu` leaves beside the folder."""
+MEMORIES = PUBLISHED / "memories.json"
 PAGE = Path("reports/attention.md")
 NOT_SAID = "this device does not tell"
 
@@ -63,6 +64,12 @@ def published() -> dict[str, list[Row]]:
     return {name: rows for name, rows in held.items() if rows}
 
 
+def publish(folder: Path) -> None:
+    """Copy the rows of every plan that has some, and what is known of memories. Raises BadInput where none has."""
+    plans.publish(GROUP, folder, ROOT / PUBLISHED, command="python -m memory_bench.readers.attention_costs cpu")
+    memories.publish(ROOT / MEMORIES)
+
+
 def write_page() -> Path:
     """Write the page and its figures from the published rows, and return the page's path.
 
@@ -80,7 +87,9 @@ def write_page() -> Path:
 
 def met(rows: Sequence[Row]) -> list[memories.Meeting]:
     """Return what memories save beside a kernel."""
-    return memories.meetings(memories.published(), *(memories.curve(rows, name) for name in (OFF, KERNEL)))
+    return memories.meetings(
+        memories.published(ROOT / MEMORIES), *(memories.curve(rows, name) for name in (OFF, KERNEL))
+    )
 
 
 def render(held: Mapping[str, Sequence[Row]]) -> str:
