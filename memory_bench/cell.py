@@ -59,7 +59,7 @@ def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False
             return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
         if not again and (folder := at_work(place)):
             raise Elsewhere(folder)
-        return _walk(cell, parts, place, command)
+        return _walk(cell, parts, place, command, again=again)
     finally:
         parts.memory.close()
 
@@ -110,7 +110,7 @@ def _device(reader: Reader) -> str:
     return gpus if isinstance(gpus, str) else ", ".join(gpus)
 
 
-def _walk(cell: config.Cell, parts: Parts, place: Path, command: str) -> Outcome:
+def _walk(cell: config.Cell, parts: Parts, place: Path, command: str, *, again: bool) -> Outcome:
     options = run_options(cell)
     rows = runner.run(parts.task, parts.memory, parts.reader, control=parts.control, options=options, meter=parts.meter)
     first = next(rows)  # what the user has to mend shows here, before anything is on disk
@@ -120,7 +120,8 @@ def _walk(cell: config.Cell, parts: Parts, place: Path, command: str) -> Outcome
         console=Console(stderr=True),
     )
     kept = []
-    with Writer(place, config=cell.config, provenance=_provenance(cell, parts, command)) as writer, _stoppable(writer):
+    facts = _provenance(cell, parts, command)
+    with Writer(place, config=cell.config, provenance=facts, again=again) as writer, _stoppable(writer):
         for row in shown:
             writer.write(row)
             # of passages the summary asks only whether there were any

@@ -41,6 +41,16 @@ def at_work(place: Path) -> Path | None:
     return next((folder for folder in place.parent.glob(f"{place.name}{UNFINISHED}*") if _is_written(folder)), None)
 
 
+def give_way(place: Path, own: Path) -> None:
+    """Of processes that came to a cell at the same moment, let the first by name have it.
+
+    Raises Elsewhere in the others, less their folder, which has to be empty: each looks when its own is there.
+    """
+    if (other := at_work(place)) and other.name < own.name:
+        own.rmdir()
+        raise Elsewhere(other)
+
+
 def wait_for(folder: Path) -> None:
     """Return when the process that writes there has finished its run, or is gone."""
     while _is_written(folder):

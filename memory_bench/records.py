@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from memory_bench.errors import BadInput
-from memory_bench.places import REPLACED, UNFINISHED, drop_abandoned, this_process
+from memory_bench.places import REPLACED, UNFINISHED, drop_abandoned, give_way, this_process
 from memory_bench.provenance import now
 
 if TYPE_CHECKING:  # pandas takes half a second to import, and a run does without it
@@ -79,11 +79,15 @@ class Writer:
             writer.finish()
 
     Leaving the block without `finish` keeps the rows so far, marked unfinished with the reason. Raises BadInput with
-    one line where the disk refuses.
+    one line where the disk refuses, and Elsewhere where another process came to the cell at the same moment, unless it
+    is measured `again` on purpose.
     """
 
-    def __init__(self, place: Path, *, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+    def __init__(
+        self, place: Path, *, config: Mapping[str, Any], provenance: Mapping[str, Any], again: bool = True
+    ) -> None:
         self.place = place
+        self.again = again
         self.folder = place.with_name(f"{place.name}{UNFINISHED}{this_process()}")
         self.config = config
         self.provenance = {**provenance, "start": now(), "end": None}
@@ -95,6 +99,8 @@ class Writer:
             self.place.parent.mkdir(parents=True, exist_ok=True)
             drop_abandoned(self.place)
             self.folder.mkdir()
+            if not self.again:
+                give_way(self.place, self.folder)
             _save_options(self.folder, self.config)
             self._save_provenance(why=None)
             # unbuffered: a row is with the operating system before the next question is asked

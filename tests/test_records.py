@@ -152,6 +152,22 @@ def test_a_process_that_came_after_a_run_is_not_the_one_that_wrote_it(
     assert not old.exists()
 
 
+@pytest.mark.parametrize("another_is_first", [True, False])
+def test_of_two_that_come_to_a_cell_at_once_the_first_by_name_has_it(place: Path, another_is_first: bool) -> None:
+    other = place.with_name(f"{place.name}{places.UNFINISHED}{'0' if another_is_first else 'z'}-1")
+    other.mkdir(parents=True)
+    out = Writer(place, config=CONFIG, provenance={}, again=False)
+    if another_is_first:
+        with pytest.raises(places.Elsewhere, match=other.name), out:
+            pass
+        assert not out.folder.exists()
+    else:
+        with out:
+            out.finish()
+        assert records.is_complete(place)
+    assert other.exists()
+
+
 def test_a_run_of_another_machine_is_left_alone_until_nothing_has_come_for_long(place: Path) -> None:
     foreign = place.with_name(f"{place.name}{places.UNFINISHED}another_machine-1")
     foreign.mkdir(parents=True)
