@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -241,8 +242,13 @@ def _checked(values: Sequence[float], clusters: Sequence[str], *, bounds: tuple[
 
 def _per_cluster(columns: Sequence[Floats], clusters: Sequence[str]) -> list[Floats]:
     """Return the sum of each column per cluster, clusters in the order of their names."""
-    _, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    member = _members(tuple(clusters))
     return [np.bincount(member, weights=column).astype(np.float64) for column in columns]
+
+
+@lru_cache(maxsize=1024)  # names are sorted once for all columns of the same questions
+def _members(clusters: tuple[str, ...]) -> NDArray[np.intp]:
+    return np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
 
 
 def _linearised(values: Floats, kinds: Sequence[str], clusters: Sequence[str]) -> tuple[float, float | None, int]:
