@@ -38,11 +38,11 @@ class Notes:
             return f"{found.mean:.{digits}f} (all seeds)"
         return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
-    def gap(self, found: Gap | None) -> str:
+    def gap(self, found: Gap | None, *, digits: int = 2) -> str:
         if found is None:
             return self.null("fewer than two seeds have both")
         interval = found.interval
-        said = f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+        said = f"{interval.mean:+.{digits}f} [{interval.low:+.{digits}f}, {interval.high:+.{digits}f}]"
         return said if found.counts else f"{said}, tie"
 
     def footnotes(self) -> str:

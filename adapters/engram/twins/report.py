@@ -243,8 +243,8 @@ def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
         ours, theirs = (summary.at(part, last, "bits_per_byte") for part in (runs, found["engram"]))
         lines.append([
             f"`{name}`", f"{runs[0]['sizes']['parameters'] / 1e6:.2f} M", f"{runs[0]['key']['rate']:g}",
-            notes.show(ours, (0.0, 8.0), reason=""),
-            _against(ours, theirs, notes, itself=name == "engram", bounds=(0.0, 8.0)),
+            notes.show(ours, (0.0, 8.0), digits=3, reason=""),
+            _against(ours, theirs, notes, itself=name == "engram", bounds=(0.0, 8.0), digits=3),
             _seconds(runs), str(len(runs)),
         ])  # fmt: skip
     yield grid(
@@ -256,9 +256,9 @@ def _text(rows: Sequence[Row], notes: Notes) -> Iterable[str]:
 
 def _against(
     ours: Mapping[int, float], theirs: Mapping[int, float], notes: Notes, *, itself: bool,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    bounds: tuple[float, float] = (0.0, 1.0), digits: int = 2,
 ) -> str:  # fmt: skip
-    return notes.null("itself") if itself else notes.gap(summary.gap(ours, theirs, bounds))
+    return notes.null("itself") if itself else notes.gap(summary.gap(ours, theirs, bounds), digits=digits)
 
 
 def _reached(runs: Sequence[Row], notes: Notes, bounds: tuple[float, float], *, axis: str = "step") -> str:
