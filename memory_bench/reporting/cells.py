@@ -36,10 +36,10 @@ PUBLISHED = ("text", "config", "provenance", "reason", "returned", "versions")  
 class Measured:
     """One cell: what its memory or control is, its resolved options, its questions, or why there are none.
 
-    `questions` has one row a question, as `records.load` gives it, and more columns: `offered`, how many passages the
-    memory returned; and of the question's episode `episode.write_seconds` (write and settle, embedding apart),
-    `episode.embed_seconds` (meanwhile), both on the device too (`episode.write_gpu_seconds`), and `episode.size_bytes`
-    (the most that was held).
+    `questions` has one row a question, as `records.load` gives it with the passages of its prompt alone, and more
+    columns: `offered`, how many passages the memory returned; and of the question's episode `episode.write_seconds`
+    (write and settle, embedding apart), `episode.embed_seconds` (meanwhile), both on the device too
+    (`episode.write_gpu_seconds`), and `episode.size_bytes` (the most that was held).
 
     `returned` is a hash of all passages that it returned to all questions, in order: equal where these are equal, and
     None where there were none. `versions` are those of the distributions that its parts ask for. `corrupt` names the
@@ -150,7 +150,7 @@ def _measured(cell: config.Cell, experiment: str) -> Measured:
         corrupt: list[str] = []
         questions, facts = _questions(finished[0], corrupt), finished[0].provenance
         returned, versions = _returned(questions), _versions(cell, facts)
-        return Measured(text, cell.config, facts, questions, None, returned, versions, corrupt)
+        return Measured(text, cell.config, facts, _quick(_in_prompt(questions)), None, returned, versions, corrupt)
     reason = f"no result: {runs[0].why}" if runs else f"not run: {_command(experiment)}"
     return Measured(text, cell.config, {}, pd.DataFrame(), reason)
 
@@ -187,6 +187,16 @@ def _returned(questions: pd.DataFrame) -> str | None:
     # with the text: a memory that rewrites what it was told has passages without ids
     ranked = [[(passage["event_ids"], passage["text"]) for passage in passages] for passages in questions["passages"]]
     return hashlib.sha256(json.dumps(ranked).encode()).hexdigest() if any(ranked) else None
+
+
+def _in_prompt(questions: pd.DataFrame) -> pd.DataFrame:
+    """Keep of the passages those that stood in a prompt, each text once: all others are most of what records hold."""
+    once: dict[str, str] = {}
+
+    def kept(passages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [{**one, "text": once.setdefault(one["text"], one["text"])} for one in passages if one["packed"]]
+
+    return questions.assign(passages=questions["passages"].map(kept))
 
 
 def _versions(cell: config.Cell, provenance: Mapping[str, Any]) -> dict[str, str]:
