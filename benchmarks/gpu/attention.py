@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from memory_bench.readers.attention_costs.bench import Limits, measure, shorter
+from memory_bench.readers.attention_costs.bench import NOTHING, Limits, measure, shorter
 from memory_bench.readers.attention_costs.subject import CALL, DECODE, NETWORK, PREFILL, Setting
 
 KERNELS = {
@@ -43,7 +43,7 @@ def sweep(
     for number, setting in enumerate(chosen):
         left = end - time.perf_counter()
         if left <= 0:
-            found: dict[str, Any] = {"arms": {name: {"why": OUT_OF_TIME} for name in kernels}, "null_ratio": None}
+            found: dict[str, Any] = {"arms": {name: {"why": OUT_OF_TIME} for name in kernels}, **NOTHING}
         else:
             # gate, proof and warming up take as long as the rounds do
             limits = replace(LIMITS, seconds=left / (len(chosen) - number) / 2)
