@@ -3,27 +3,29 @@
 python -m memory_bench compare bm25 hash_cache                          their newest finished runs
 python -m memory_bench compare bm25 hash_cache task=needle seed=1       also reader=, control=; results=FOLDER
 python -m memory_bench compare results/needle/bm25/RUN results/needle/bm25/OTHER flips=5
+python -m memory_bench compare bm25 hash_cache json=FILE                and all of it in a file, with every flip
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from memory_bench import records, terminal
+from memory_bench import terminal
 from memory_bench.errors import BadInput
+from memory_bench.guards.amounts import HELD, amounts
 from memory_bench.guards.pairs import FILTERS, SCORES, Pair, Paired, find, pair
 
 DONE = 0
-COSTS = ("context_tokens", "prompt_tokens", "completion_tokens", "context_bytes", "prompt_bytes")
-TOLD = ("write_tokens", "write_bytes")
 SHOWN_PASSAGES, SHOWN_LETTERS = 3, 100
 FLIPS = 3
+OWN = ("results", "flips", "json")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Request:
     wanted: dict[str, str]
     results: Path
     flips: int
+    json: Path | None
 
 
 def main(argv: list[str]) -> int:
@@ -43,7 +46,11 @@ def main(argv: list[str]) -> int:
         return DONE
     request = _parse(argv)
     first, second = (find(named, request.results, request.wanted) for named in request.named)
-    show(pair(first, second), terminal.stdout(), flips=request.flips)
+    both = pair(first, second)
+    show(both, terminal.stdout(), flips=request.flips)
+    if request.json is not None:
+        request.json.parent.mkdir(parents=True, exist_ok=True)
+        request.json.write_text(json.dumps(plain(both), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return DONE
 
 
@@ -57,7 +64,8 @@ def show(both: Pair, console: Console, *, flips: int) -> None:
         console.print(f"   {line}", markup=False, soft_wrap=True)
     console.print(_scores(both, "answers", evidence=False))
     console.print(_scores(both, "evidence", evidence=True))
-    console.print(_costs(both))
+    console.print(_counted(both))
+    console.print(_timed(both))
     for line in _flips(both, flips):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -71,14 +79,19 @@ def _parse(argv: Sequence[str]) -> Request:
         raise BadInput(
             f"compare takes two runs' folders or memories, got {' '.join(named) or 'none'}; type: compare A B"
         )
-    if unknown := sorted(options.keys() - {*FILTERS, "results", "flips"}):
-        raise BadInput(f"compare has no option {unknown[0]!r}; there are {', '.join((*FILTERS, 'results', 'flips'))}")
+    if unknown := sorted(options.keys() - {*FILTERS, *OWN}):
+        raise BadInput(f"compare has no option {unknown[0]!r}; there are {', '.join((*FILTERS, *OWN))}")
     flips = options.pop("flips", str(FLIPS))
     if not flips.isdecimal():
         raise BadInput(f"flips={flips}: expected a whole number >= 0, such as flips={FLIPS}")
     results = Path(options.pop("results", "results"))
+    file = options.pop("json", None)
+    if file == "":
+        raise BadInput("json= takes the file to write, such as json=compared.json")
     # a control is a run of a memory too, and not what its name is asked for
-    return Request((named[0], named[1]), {"control": "none"} | options, results, int(flips))
+    return Request(
+        (named[0], named[1]), {"control": "none"} | options, results, int(flips), Path(file) if file else None
+    )
 
 
 def _unlike_options(both: Pair) -> Iterator[str]:
@@ -138,25 +151,23 @@ def _row(title: str, found: Paired) -> tuple[str, ...]:
     )
 
 
-def _costs(both: Pair) -> Table:
+def _counted(both: Pair) -> Table:
     table = _table(("tokens and bytes", "", "A", "B", "A - B"))
-    operations = [records.load_operations(run.folder) for run in both.runs]
-    for title, columns, frames in (("a question", COSTS, both.questions), ("a run", TOLD, operations)):
-        for column in columns:
-            values = [_total(frame, f"costs.{column}") for frame in frames]
-            scale = len(both.questions[0]) if title == "a question" else 1
-            table.add_row(f"{column} {title}", "", *_amounts([value and value / scale for value in values]))
-    held = [_most(frame, "costs.size_bytes") for frame in operations]
-    table.add_row("size_bytes at most", "", *_amounts(held))
+    for one in amounts(both):
+        if one.exact:
+            most = " at most" if one.column in HELD else f" a {one.of}"
+            table.add_row(f"{one.column}{most}", "", *_amounts([one.first, one.second]))
     return table
 
 
-def _total(frame: Any, column: str) -> float | None:
-    return float(frame[column].sum()) if column in frame and frame[column].notna().any() else None
-
-
-def _most(frame: Any, column: str) -> float | None:
-    return float(frame[column].max()) if column in frame and frame[column].notna().any() else None
+def _timed(both: Pair) -> Table:
+    # no difference stands here: the two were not timed in turn
+    table = _table(("as measured, each at its time", "", "A", "B"))
+    for one in amounts(both):
+        if not one.exact:
+            values = ("null" if value is None else f"{value:,.6g}" for value in (one.first, one.second))
+            table.add_row(f"{one.column}{' at most' if one.column in HELD else f' a {one.of}'}", "", *values)
+    return table
 
 
 def _amounts(values: Sequence[float | None]) -> list[str]:
@@ -174,13 +185,49 @@ def _table(headings: Sequence[str]) -> Table:
     return table
 
 
-def _flips(both: Pair, most: int) -> Iterator[str]:
-    """Yield which answers were right in one run only, and of the first few what stood in the two prompts."""
+def plain(both: Pair) -> dict[str, Any]:
+    """Return all that `show` prints as plain values, with every question that flipped."""
+    scores = [
+        asdict(found)
+        for evidence in (False, True)
+        for name in both.names(evidence=evidence)
+        if (found := both.paired(name, None if evidence else both.findable)) is not None
+    ]
+    flips = [{"right": letter, **_plain_flip(row)} for letter, row in _flipped(both)]
+    return {
+        "runs": [{"folder": str(run.folder), "config": dict(run.config)} for run in both.runs],
+        "unlike": list(_unlike_options(both)),
+        "scores": scores,
+        "ledger": [asdict(one) for one in amounts(both)],
+        "flips": flips,
+    }
+
+
+def _plain_flip(row: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    asked = {name: row[0][name] for name in ("episode", "question", "query")}
+    sides = {
+        letter: {"answer": own["answer"], "prompt": [dict(one) for one in own["passages"] if one["packed"]]}
+        for letter, own in zip("AB", row, strict=True)
+    }
+    plainly: dict[str, Any] = json.loads(json.dumps({**asked, "gold": list(row[0]["gold"]), **sides}, default=list))
+    return plainly
+
+
+def _flipped(both: Pair) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, Any]]]]:
+    """Yield the run that alone was right, and both rows, of every question where one was."""
     name = SCORES + both.names(evidence=False)[0]
     rows = list(zip(*(frame.to_dict("records") for frame in both.questions), strict=True))
     for letter, better in (("A", 0), ("B", 1)):
-        flipped = [row for row in rows if row[better][name] > row[1 - better][name]]
-        yield f"{letter} alone right: {len(flipped)} of {len(rows)} questions ({name.removeprefix(SCORES)})"
+        yield from ((letter, row) for row in rows if row[better][name] > row[1 - better][name])
+
+
+def _flips(both: Pair, most: int) -> Iterator[str]:
+    """Yield which answers were right in one run only, and of the first few what stood in the two prompts."""
+    name, asked = both.names(evidence=False)[0], len(both.questions[0])
+    found = list(_flipped(both))
+    for letter in "AB":
+        flipped = [row for own, row in found if own == letter]
+        yield f"{letter} alone right: {len(flipped)} of {asked} questions ({name})"
         for row in flipped[:most]:
             yield f"  {row[0]['episode']}/{row[0]['question']}  {row[0]['query']}  -> {' | '.join(row[0]['gold'])}"
             for side, own in zip("AB", row, strict=True):
