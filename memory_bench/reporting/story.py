@@ -25,7 +25,8 @@ NAMED = 3  # questions that are named where the one asked for is not there
 @dataclass(frozen=True)
 class Told:
     """What came of one memory: its record, or the reason why there is none; what it shows of its way, None where it
-    does not claim to; and the command that measures the whole cell.
+    does not claim to; the end of the prompt, in the wording that the reader wants; and the command that measures the
+    whole cell.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Told:
     command: str
     record: Record | None = None
     traces: Sequence[Trace] | None = None
+    asked: str = ""
     reason: str | None = None
 
 
@@ -90,17 +92,18 @@ def _told(cell: config.Cell, question: str, command: str) -> Told:
         options = replace(cells.run_options(cell), limit=None)
         rows = runner.run(one, parts.memory, parts.reader, control=parts.control, options=options, meter=parts.meter)
         record = [row for row in rows if isinstance(row, Record)][-1]
+        told = replace(told, record=record, asked=record.cloze if parts.reader.style == "cloze" else record.query)
         if not cell.claims.get("traces") or control != "none":
-            return replace(told, record=record)
+            return told
         # the memory stands as it was asked: nothing has been told since
         asked = replace(one.asked.query, budget_tokens=max(RETRIEVAL_BUDGETS))
-        traces = cast(Traced, parts.memory).trace(asked, prompt_of(record, style=parts.reader.style))
-        return replace(told, record=record, traces=traces)
+        traces = cast(Traced, parts.memory).trace(asked, _prompt(record) + told.asked)
+        return replace(told, traces=traces)
     finally:
         parts.memory.close()
 
 
-def prompt_of(record: Record, *, style: str) -> str:
-    """Return the prompt that a reader of this style was given: the passages, the best last, then what is asked."""
+def _prompt(record: Record) -> str:
+    """Return the passages as the prompt prints them, the best last."""
     packed = [str(passage["text"]) for passage in record.passages if passage["packed"]]
-    return "".join(f"{text}\n" for text in reversed(packed)) + (record.cloze if style == "cloze" else record.query)
+    return "".join(f"{text}\n" for text in reversed(packed))
