@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 
-from adapters.engram.placement.arms import ARMS, DTYPES
+from adapters.engram.placement.arms import ARMS
 from benchmarks.gpu import attention, facts
 from benchmarks.gpu.offload import PHASES, Bench, Plan, Setting, sweep
 from memory_bench.errors import BadInput
+from memory_bench.readers.random_weights import DTYPES
 
 PUBLISHED = facts.ROOT / "results" / "published"
 

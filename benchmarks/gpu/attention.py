@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.offload import OUT_OF_TIME
 from memory_bench.readers.attention_costs.bench import NOTHING, Limits, measure, shorter
 from memory_bench.readers.attention_costs.subject import CALL, DECODE, NETWORK, PREFILL, Setting
 
@@ -20,7 +21,6 @@ KERNELS = {
     "mps": ("off_math",),  # torch has one kernel there
 }
 LIMITS = Limits(seconds=0.0, call_seconds=20.0, rounds=60, call_bytes=float("inf"), waited=3.0)
-OUT_OF_TIME = "no time was left for it: give --minutes more"
 
 
 def settings(dtype: str, lengths: Sequence[int], *, layers: int, heads: int, width: int) -> list[Setting]:

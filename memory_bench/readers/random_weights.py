@@ -9,6 +9,8 @@ import torch
 from memory_bench.readers.model import Shape, TinyModel
 from memory_bench.readers.room import check_memory
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 def random_model(shape: Shape, device: torch.device, dtype: torch.dtype) -> TinyModel:
     """Return a frozen network, the same one each time. Raises BadInput where its weights have no room on the device."""

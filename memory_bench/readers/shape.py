@@ -20,13 +20,12 @@ from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
 from memory_bench.readers.model import Shape, Slot
 from memory_bench.readers.prefix import PrefixCache
-from memory_bench.readers.random_weights import random_model
+from memory_bench.readers.random_weights import DTYPES, random_model
 from memory_bench.readers.tiny import TinyReader, _check, choose_device
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
 
 WHY = "the weights of reader=shape are random: its times count, and what it says does not"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 NO_TOKEN = -1
 
 

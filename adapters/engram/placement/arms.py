@@ -32,7 +32,6 @@ from memory_bench.readers.room import check_memory
 
 ARMS = ("A", "B", "C1", "C2", "C3", "C3u", "C4", "D")
 CHUNK_ROWS = 1 << 20
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class ShapeSlot(EngramModule, Slot):

@@ -21,9 +21,10 @@ from torch import Tensor
 from memory_bench.errors import Unavailable
 from memory_bench.paired import LEAST_ROUNDS, ratio
 from memory_bench.readers.attention import REFUSALS, AttentionKernel, choose
-from memory_bench.readers.attention_costs.subject import DTYPES, PREFILL, Setting, forward
+from memory_bench.readers.attention_costs.subject import PREFILL, Setting, forward
 from memory_bench.readers.attention_equivalence import equivalence
 from memory_bench.readers.attention_proof import observe
+from memory_bench.readers.random_weights import DTYPES
 
 OFF = "off_math"
 AGAIN = f"{OFF} again"

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from memory_bench.readers.attention import Attend
 from memory_bench.readers.model import Past, Shape, TinyModel
-from memory_bench.readers.random_weights import random_model
+from memory_bench.readers.random_weights import DTYPES, random_model
 
 CALL, NETWORK = "call", "network"
 PREFILL, DECODE = "prefill", "decode"
 VOCABULARY = 4096
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
