@@ -105,7 +105,7 @@ def test_every_column_of_the_ledger_and_every_flip_go_to_a_file(capsys: pytest.C
     assert len(kept["flips"]) == 20
     assert kept["flips"][0]["right"] == "A"
     assert kept["flips"][0]["A"]["answer"].strip() in kept["flips"][0]["gold"]
-    assert kept["flips"][0]["B"] == {"answer": "unknown", "prompt": []}
+    assert kept["flips"][0]["B"] == {"answer": " unknown", "prompt": []}
     assert {one["score"] for one in kept["scores"]} >= {"exact_match"}
 
 
