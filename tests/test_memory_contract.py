@@ -128,6 +128,14 @@ def test_a_memory_that_is_none_returns_nothing() -> None:
         assert not one.knows(CODE)
 
 
+def test_a_memory_that_is_none_fails_to_find_what_was_written_where_it_claims_to() -> None:
+    """As a control it claims nothing: of a memory that does, returning nothing is a failure and no excuse."""
+    with subject("none") as made:
+        assert judge(finds_what_was_written, made).verdict == "not applicable"
+        vars(made)["claims"] = {**made.claims, "finds": True}
+        assert judge(finds_what_was_written, made).verdict == "fail"
+
+
 def test_every_promise_says_in_a_line_what_is_expected() -> None:
     lines = [expectation(promise) for promise in PROPERTIES]
     assert len(set(lines)) == len(lines)
