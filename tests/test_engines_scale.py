@@ -121,6 +121,29 @@ class TestALife:
         assert row["forgotten"]["wrong"] == pytest.approx((1 - row["forgotten"]["recall"]) * 10 * data.QUERIES)
         assert row["filters"][2]["wrong"] > 9 * data.QUERIES
 
+    def test_a_row_that_is_told_again_is_timed_until_it_is_found(
+        self, small: data.Data, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Lazy(Partial):
+            """Shows what was written after two more searches."""
+
+            left = 0
+
+            def write(self, events: Sequence[Event]) -> None:
+                super().write(events)
+                self.left = 2 if len(events) == 1 else 0
+
+            def read(self, query: Query) -> list[Passage]:
+                self.left -= 1
+                return [] if self.left >= 0 else super().read(query)
+
+        row = life.lived(Lazy, small, build=0, efforts=())
+        assert 0 < row["fresh"]["acknowledged_ms"] < row["fresh"]["searchable_ms"]
+        assert row["first_ms"] > 0
+        monkeypatch.setattr(life, "FRESH_SECONDS", 0.0)
+        never = life.lived(Lazy, small, build=0, efforts=())["fresh"]
+        assert never["searchable_ms"] is None
+
     def test_a_build_is_an_order_of_writing(self, small: data.Data) -> None:
         told: list[list[str]] = []
 
@@ -131,8 +154,9 @@ class TestALife:
 
         for build in (0, 1, 0):
             life.lived(Told, small, build=build, efforts=())
-        assert told[0] == told[2] != told[1]
-        assert sorted(told[0]) == sorted(told[1])
+        assert [len(batch) for batch in told] == [ROWS, 1] * 3  # and one is told again in the end
+        assert told[0] == told[4] != told[2]
+        assert sorted(told[0]) == sorted(told[2])
 
     def test_of_two_equals_either_is_found(self) -> None:
         cosines_N = np.array([0.5] * 12 + [0.1] * 8, dtype=np.float32)
@@ -232,10 +256,18 @@ def held(**of: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Mapping[str, A
 
 
 class TestThePage:
+    def test_a_fresh_row_stands_where_it_was_measured(self) -> None:
+        fresh = {"first_ms": 9.0, "fresh": {"acknowledged_ms": 0.5, "searchable_ms": None}}
+        page = report.render(held(iid=[{**row("iid", "ruvector"), **fresh}, row("iid", "exact")]))
+        table = page.partition("and when a search had found it:")[2]
+        assert "| `ruvector` | 9.00 (one build) | 2.00 (one build) | 0.50 (one build) | null <sup>" in table
+        assert "| `exact` | null <sup>" in table
+
     def test_a_figure_is_a_mean_over_builds_with_the_least_and_the_most(self) -> None:
         page = report.render(held(iid=[row("iid", "ruvector", (50, 100, 200, 400), build=build) for build in range(3)]))
         assert "| `ruvector` | 0.910 [0.900, 0.920] | 2.00 | 4.00 | 5,000 | 3.0 | 1,000 |" in page
         assert "| `ruvector` | 0.910, 2.00 | 0.910, 2.00 | 0.910, 2.00 | 0.910, 2.00 |" in page
+        assert "and when a search had found it" not in page
         assert "load: 3.5 to 3.5; a process held 1.0 GiB at most" in page
         assert "ruvector: 0.1.4" in page
 

@@ -23,6 +23,7 @@ from memory_bench.vectors import DECIMALS
 NEIGHBOURS = 10
 WRITE_BATCH = 1000
 WARM_UP = 10
+FRESH_SECONDS = 10.0
 WRITE_SECONDS = 1800.0
 """A memory that takes longer to be told is not asked."""
 _SAME = 2 * 10.0**-DECIMALS  # similarities are rounded, from sums in another order
@@ -82,7 +83,7 @@ def _measured(memory: Any, table: LookUp, data: Data, *, build: int, efforts: Se
     asked = _Asked(memory, table, data)
     row: dict[str, Any] = {
         "insert_seconds": written, "settle_seconds": settled, "size_bytes": memory.size_bytes(),
-        "plain": asked.searched(held_N), "curve": _curve(memory, asked, held_N, efforts),
+        "first_ms": asked.first_ms(), "plain": asked.searched(held_N), "curve": _curve(memory, asked, held_N, efforts),
         "filters": [{"share": share, **asked.searched(held_N, scope=name)} for name, share in SHARES.items()],
     }  # fmt: skip
     gone = order[: len(order) // 2]
@@ -92,7 +93,25 @@ def _measured(memory: Any, table: LookUp, data: Data, *, build: int, efforts: Se
     row["forgotten_settle_seconds"] = _timed(table, memory.settle)
     row["forgotten_settled"] = asked.searched(held_N)
     row["forgotten_bytes"] = memory.size_bytes()
+    row["fresh"] = _fresh(memory, table, data, int(order[-1]))
     return row
+
+
+def _fresh(memory: Memory, table: LookUp, data: Data, at: int) -> dict[str, float | None]:
+    """Return milliseconds until a row that is told again is acknowledged, and until a search finds it, not settled.
+
+    None where no search of `FRESH_SECONDS` does.
+    """
+    memory.forget([f"{at}"])
+    event, query = Event(f"{at}", f"{_ROW} {at}", data.scopes[at]), Query(f"{_ROW} {at}")
+    acknowledged = _timed(table, lambda: memory.write([event]))
+    seconds = acknowledged
+    while seconds < FRESH_SECONDS:
+        ids, took = _read(memory, table, query)
+        seconds += took
+        if at in ids:
+            return {"acknowledged_ms": acknowledged * 1e3, "searchable_ms": seconds * 1e3}
+    return {"acknowledged_ms": acknowledged * 1e3, "searchable_ms": None}
 
 
 def _curve(
@@ -128,12 +147,23 @@ def _timed(table: LookUp, told: Callable[[], object]) -> float:
     return time.perf_counter() - start - (table.seconds - embedding)
 
 
+def _read(memory: Memory, table: LookUp, query: Query) -> tuple[NDArray[np.int64], float]:
+    """Return the rows that a search found, the nearest first, and the seconds that it took."""
+    passages = list[Passage]()
+    seconds = _timed(table, lambda: passages.extend(memory.read(query)))
+    return np.array([int(passage.event_ids[0]) for passage in passages], dtype=np.int64), seconds
+
+
 class _Asked:
     """The queries, with their exact cosines to every row, asked of one memory."""
 
     def __init__(self, memory: Memory, table: LookUp, data: Data) -> None:
         self._memory, self._table, self._data = memory, table, data
         self._cosines_QN = data.queries_QD @ data.vectors_ND.T
+
+    def first_ms(self) -> float:
+        """Return the milliseconds of a search before any other: what is warm later is cold now."""
+        return self._read(0, "")[1] * 1e3
 
     def searched(self, held_N: NDArray[np.bool_], *, scope: str = "") -> dict[str, float]:
         """Return recall@10 against exact, passages a query, those that should not be there, and milliseconds."""
@@ -151,9 +181,7 @@ class _Asked:
         }
 
     def _read(self, at: int, scope: str) -> tuple[NDArray[np.int64], float]:
-        query, passages = Query(f"{_QUERY} {at}", scope=scope), list[Passage]()
-        seconds = _timed(self._table, lambda: passages.extend(self._memory.read(query)))
-        return np.array([int(passage.event_ids[0]) for passage in passages], dtype=np.int64), seconds
+        return _read(self._memory, self._table, Query(f"{_QUERY} {at}", scope=scope))
 
 
 def recall(ids: NDArray[np.int64], cosines_N: NDArray[np.float32], right_N: NDArray[np.bool_]) -> float:

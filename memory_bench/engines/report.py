@@ -112,6 +112,12 @@ FILTERED: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "settle, s": ("settle_seconds forgotten", _seconds),
     "bytes": ("bytes forgotten", "{:,.0f}".format),
 }
+FRESH: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "first search, ms": ("first_ms", "{:.2f}".format),
+    "search, ms": ("p50_ms", "{:.2f}".format),
+    "acknowledged, ms": ("acknowledged_ms", "{:.2f}".format),
+    "found, ms": ("searchable_ms", "{:.2f}".format),
+}
 
 
 def _section(name: str, own: Sequence[Row], notes: Notes) -> Iterator[str]:
@@ -125,6 +131,16 @@ def _section(name: str, own: Sequence[Row], notes: Notes) -> Iterator[str]:
         yield "Within a scope that holds so many of the rows, and after half of the rows were forgotten:"
         yield _table(own, size, FILTERED, notes)
         yield from _curves(own, size)
+        yield from _fresh(own, size, notes)
+
+
+def _fresh(own: Sequence[Row], size: int, notes: Notes) -> Iterator[str]:
+    if any("fresh" in row for row in own if row["key"]["rows"] == size):
+        yield (
+            "The first search of all beside a usual one; and after one row was told again, nothing settled: when that "
+            "was acknowledged, and when a search had found it:"
+        )
+        yield _table(own, size, FRESH, notes)
 
 
 def _table(

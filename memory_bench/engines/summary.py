@@ -34,6 +34,8 @@ def figures(row: Row) -> dict[str, float]:
         "bytes forgotten": row["forgotten_bytes"],
         "settle_seconds forgotten": row["forgotten_settle_seconds"],
     }
+    fresh = {"first_ms": row.get("first_ms"), **row.get("fresh", {})}
+    found |= {name: value for name, value in fresh.items() if value is not None}
     for behind, searched in _searches(row):
         found |= {f"{name}{behind}": value for name, value in searched.items()}
     return found
