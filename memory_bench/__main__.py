@@ -10,6 +10,7 @@ python -m memory_bench check +memory=NAME                               does a m
 python -m memory_bench durability +memory=NAME                          what does a kill -9 cost a memory, 50 times
 python -m memory_bench compare A B                                      what moved between two memories, or two runs
 python -m memory_bench gate                                             did a change move a number that it should not
+python -m memory_bench history add +experiment=NAME                     keep what a commit measured; `report --history`
 python -m memory_bench train ...    python -m memory_bench report ...   see `train --help`, `report --help`
 """
 
@@ -140,6 +141,12 @@ def _gate(arguments: list[str]) -> int:
     return gate.main(arguments)
 
 
+def _history(arguments: list[str]) -> int:
+    from memory_bench.guards.history import command
+
+    return command.main(arguments)
+
+
 # each imports what it needs when it is called: `list` would else wait for torch
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
@@ -149,6 +156,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "compare": _compare,
     "gate": _gate,
+    "history": _history,
 }
 
 

@@ -136,7 +136,7 @@ def test_a_bug_of_a_plug_in_keeps_its_traceback_and_its_rows() -> None:
 @pytest.mark.parametrize(
     ("typed", "line"),
     [
-        ("lst", "'lst' is not a command; type one of list, check, durability, train, report, compare, gate, or +task"),
+        ("lst", "'lst' is not a command; type one of list, check, durability, train, report, compare, gate, history"),
         ("--verbose", "--verbose: no such flag; there are -m (run a sweep) and -h"),
         ("list all", "list takes no arguments, got all"),
         ("+task=stub +memory=egram", "there is no memory 'egram'; choose one of:"),

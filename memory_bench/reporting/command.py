@@ -14,6 +14,7 @@ python -m memory_bench report +experiment=NAME --format html --out FILE.html
     --format png|svg --out FOLDER                                 the figures alone
 python -m memory_bench report +task=needle +memory=hash_cache,exact,engram --story QUESTION --out FILE.html
                                                                   walk through one question, asked anew, in pictures
+python -m memory_bench report --history                           what moved between the commits of results/history
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
 FLAGS = {"--publish", "--from-published"}
 VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html", "--story": "QUESTION"}
-HTML = "html"
+HTML, HISTORY = "html", "--history"
 FORMATS = {
     "csv": ".csv",
     HTML: ".html",
@@ -61,6 +62,8 @@ def main(argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(__doc__)
         return DONE
+    if argv[:1] == [HISTORY]:
+        return _history(argv[1:])
     if "--story" in (given := _values(argv))[0]:
         return _tell(*given)
     typed = _parse(argv)
@@ -176,6 +179,15 @@ def _tell(given: Mapping[str, str], overrides: Sequence[str]) -> int:
     except OSError as error:
         raise BadInput(f"cannot write {out}: {error.strerror}; type --out FILE.html") from None
     print(f"{out}: {out.stat().st_size:,} bytes")
+    return DONE
+
+
+def _history(others: Sequence[str]) -> int:
+    from memory_bench.guards.history import page
+
+    if others:
+        raise BadInput(f"--history {others[0]}: it takes all that was kept of commits; leave it out")
+    print(page.write(REPORTS), end="")
     return DONE
 
 

@@ -12,6 +12,7 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from memory_bench import provenance
@@ -52,6 +53,15 @@ def head(root: Path) -> Side:
     commit = _git(root, "rev-parse", "--short=12", "HEAD").strip()
     changed = _git(root, "status", "--porcelain", "--untracked-files=no").strip()
     return Side(f"head {commit}{' with changes that are not committed' if changed else ''}", root)
+
+
+def committed(commit: str, root: Path) -> str:
+    """Return when a commit was made, UTC, ISO 8601. Raises Unavailable where git does not have it."""
+    try:
+        seconds = _git(root, "show", "--no-patch", "--format=%ct", "--end-of-options", commit)
+    except Unavailable:
+        raise Unavailable(f"commit {commit} is not in {root}: git fetch --unshallow, or measure again") from None
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
 
 
 def _commit(revision: str, root: Path) -> str:
