@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +46,9 @@ class Engine(Protocol):
     def missing(self) -> str | None:
         """Return what is not installed as it should be, with the line that mends it."""
 
+    def alone(self) -> AbstractContextManager[object]:
+        """Return a context in which torch's own attention, called by somebody else, takes no other kernel."""
+
 
 @dataclass(frozen=True)
 class Sdpa:
@@ -61,6 +65,9 @@ class Sdpa:
             return F.scaled_dot_product_attention(query_BHQC, key_BHTC, value_BHTC, attn_mask, is_causal=is_causal)
 
     def missing(self) -> None: ...
+
+    def alone(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.backend is None else sdpa_kernel(self.backend)
 
 
 @dataclass(frozen=True)

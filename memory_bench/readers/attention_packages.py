@@ -15,6 +15,7 @@ Shape legend: B batch, H heads, Q queries, T keys, C head width.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -68,6 +69,9 @@ class Package:
                 f"made for another one ({said}): {self.install} --force-reinstall --no-deps"
             )
         return None
+
+    def alone(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 @cache

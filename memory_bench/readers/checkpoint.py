@@ -23,7 +23,8 @@ RESTORE = "restore the file (git checkout) or train again (python -m memory_benc
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:  # may be larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find(weights: str) -> Path:

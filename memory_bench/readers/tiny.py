@@ -19,6 +19,7 @@ from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
 from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
+from memory_bench.readers.device import OnDevice
 from memory_bench.readers.local import Bias
 from memory_bench.readers.model import LookUp, Past, Slot
 from memory_bench.readers.prefix import PrefixCache
@@ -26,7 +27,7 @@ from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
 
 
-class TinyReader:
+class TinyReader(OnDevice):
     """Greedy completion of plain text, up to the first newline.
 
     `weights` names a bundled checkpoint or a folder; `device` is auto, cpu, cuda or mps; `slot` makes the Engram slot
@@ -190,22 +191,6 @@ class TinyReader:
                 values = torch.tensor(list(added.values()), dtype=log_probs_V.dtype, device=self.device)
                 log_probs_V = log_probs_V.index_add(0, places, values).log_softmax(-1)
         return log_probs_V
-
-    def mark(self) -> torch.cuda.Event | None:
-        if self.device.type != "cuda":
-            return None
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
-        return event
-
-    def seconds_between(self, start: object | None, end: object | None) -> float | None:
-        if not isinstance(start, torch.cuda.Event) or not isinstance(end, torch.cuda.Event):
-            return None
-        end.synchronize()
-        return float(start.elapsed_time(end)) / 1000
-
-    def peak_device_bytes(self) -> int | None:
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
 
     def identity(self) -> Mapping[str, str]:
         """Return the sha256 of the weights, of their configuration and of the tokenizer."""

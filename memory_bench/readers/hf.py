@@ -1,0 +1,245 @@
+"""Any causal model of `transformers`, read greedily: none of its own settings of generation counts.
+
+Prompts of different lengths are padded on the left, where attention is masked: a prompt is answered among others as
+alone. The token that pads is never read, so a tokenizer need have none.
+
+Shape legend: B batch, T tokens, N tokens that are asked for, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memory_bench.errors import BadInput, Unavailable
+from memory_bench.readers import checkpoint, hf_files
+from memory_bench.readers.attention import REFUSALS, AttentionKernel
+from memory_bench.readers.attention_proof import observe
+from memory_bench.readers.device import OnDevice
+from memory_bench.readers.hf_prompts import Prompts
+from memory_bench.readers.random_weights import DTYPES
+from memory_bench.readers.tiny import _check, choose_device
+from memory_bench.types import Completion
+from memory_bench.user_data import find_option
+
+VARIABLE = "MEMORY_BENCH_HF_MODEL"
+OTHER_THAN_SDPA = {"fa2_pkg": "flash_attention_2", "fa4_pkg": "flash_attention_4"}
+"""Choices of attention that `transformers` calls by names of its own (`attn_implementation`)."""
+PROBE = "Ready, " * 32
+
+
+class HfReader(OnDevice):
+    """Greedy completion up to the first line break, a token that ends a text, or `max_new_tokens`.
+
+    `model` is a folder or a name, null: what the environment's variable says. `prompt` is cloze or chat. What is put
+    around a prompt is taken off the window before anybody counts on it. Nothing is kept from one prompt to the next.
+    Raises BadInput where the model or an option is not what it should be, Unavailable where the kernel of attention
+    cannot be had, or another one ran.
+    """
+
+    def __init__(
+        self,
+        model: str | None,
+        *,
+        prompt: str,
+        device: str,
+        dtype: str,
+        window_tokens: int | None,
+        max_new_tokens: int,
+        batch_size: int,
+        download: bool,
+        trust_remote_code: bool,
+        attention: AttentionKernel,
+    ) -> None:
+        named = find_option("reader.model", model, VARIABLE)
+        if batch_size < 1:
+            raise BadInput(f"reader.batch_size={batch_size}: expected a whole number >= 1, such as 8")
+        if dtype not in DTYPES:
+            raise BadInput(f"reader.dtype={dtype}: expected one of {', '.join(DTYPES)}")
+        self.device, self.dtype = choose_device(device), DTYPES[dtype]
+        self.folder = hf_files.find(named, download=download)
+        # a record is of any machine: of a folder it holds the last name
+        self.name = self.folder.resolve().name if Path(named).expanduser().is_dir() else named
+        self.tokenizer = hf_files.tokenizer(self.folder, named, trust_remote_code=trust_remote_code)
+        self.prompts = Prompts(self.tokenizer, prompt, model=named)
+        self.style = self.prompts.style
+        loaded = hf_files.load(self.folder, named, dtype=self.dtype, trust_remote_code=trust_remote_code)
+        self.window_tokens = hf_files.window(loaded.config, named, window_tokens) - self.prompts.frame_tokens
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size
+        _check(self.window_tokens, max_new_tokens, None)
+        self.takes = inspect.signature(loaded.forward).parameters.keys()
+        if "past_key_values" not in self.takes:
+            raise BadInput(
+                f"reader.model={named}: {type(loaded).__name__} takes no past_key_values: give another model"
+            )
+        self.ends = _ends(loaded, self.tokenizer)
+        self.model = loaded.to(self.device)
+        self.attention = attention
+        self._attend()
+
+    def begin(self, *, carry: bool) -> None:
+        """Nothing is kept that could be forgotten."""
+
+    def cached_tokens(self) -> int | None:
+        return None
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str]) -> list[Completion]:
+        """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
+        rows = [self.encode(prompt) for prompt in prompts]
+        return [completion for batch in self._batches(rows) for completion in self._complete(batch)]
+
+    @torch.inference_mode()
+    def score(self, prompt: str, continuations: Sequence[str]) -> list[float]:
+        """Return log p(continuation | prompt) in nats, summed over the tokens from where the text with the continuation
+        parts from the prompt alone. Raises BadInput where they part at the first token, which nothing foretells."""
+        alone = self.encode(prompt)
+        rows = [self.encode(prompt, continuation) for continuation in continuations]
+        starts = iter([_shared(alone, row) for row in rows])
+        return [score for batch in self._batches(rows) for score in self._scores(batch, starts)]
+
+    def count_tokens(self, text: str) -> int:
+        return self.prompts.count(text)
+
+    def encode(self, prompt: str, continuation: str = "") -> list[int]:
+        """Return all tokens that the model is given. Raises BadInput if there are none, or too many."""
+        tokens = self.prompts.encode(prompt, continuation)
+        most = self.window_tokens + self.prompts.frame_tokens - (0 if continuation else self.max_new_tokens)
+        if not 0 < len(tokens) <= most:
+            raise BadInput(
+                f"a prompt of {len(tokens)} tokens was given, between 1 and {most} fit {self.name}: "
+                "lower budget_tokens or task.length_tokens"
+            )
+        return tokens
+
+    def identity(self) -> Mapping[str, str]:
+        """Return the sha256 of every file that the model and its tokenizer are read from."""
+        return self._digests
+
+    @cached_property
+    def _digests(self) -> Mapping[str, str]:
+        return {f"{self.name}/{file.name}": checkpoint.sha256(file) for file in hf_files.files(self.folder)}
+
+    def _batches(self, rows: list[list[int]]) -> Iterator[list[list[int]]]:
+        """Yield rows that are read together, in their order."""
+        # a kernel that was named may take no mask, and rows of one length need none
+        alike = [list(run) for _, run in itertools.groupby(rows, len)] if self.attention.named else [rows]
+        for run in alike:
+            for start in range(0, len(run), self.batch_size):
+                yield run[start : start + self.batch_size]
+
+    def _complete(self, rows: list[list[int]], most: int | None = None) -> list[Completion]:
+        """Answer prompts together, each with `most` tokens at most."""
+        begun = time.perf_counter()
+        reading = Reading(self, rows)
+        written: list[list[int]] = [[] for _ in rows]
+        logprobs, first_token_seconds = [0.0] * len(rows), None
+        waiting = set(range(len(rows)))
+        while waiting:
+            best = reading.log_probs(1)[:, 0].max(-1)
+            tokens, values = best.indices.tolist(), best.values.tolist()
+            first_token_seconds = first_token_seconds or time.perf_counter() - begun
+            for row in waiting:
+                written[row].append(tokens[row])
+                logprobs[row] += values[row]
+            full = len(max(written, key=len)) == (most or self.max_new_tokens)
+            waiting = set() if full else {row for row in waiting if not self._ended(tokens[row])}
+            reading.append(best.indices)
+        return [
+            Completion(self._text(tokens), len(row), len(tokens), None, logprob, first_token_seconds)
+            for row, tokens, logprob in zip(rows, written, logprobs, strict=True)
+        ]
+
+    def _ended(self, token: int) -> bool:
+        return token in self.ends or "\n" in self.tokenizer.decode([token])
+
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text.partition("\n")[0].strip()
+
+    def _scores(self, rows: list[list[int]], starts: Iterator[int]) -> Iterator[float]:
+        asked = [len(row) - next(starts) for row in rows]
+        if any(length == len(row) for length, row in zip(asked, rows, strict=True)):
+            raise BadInput("nothing stands before what is to be scored: give a longer prompt")
+        log_probs_BNV = Reading(self, rows).log_probs(max(asked) + 1)[:, :-1]
+        for row, length, log_probs_NV in zip(rows, asked, log_probs_BNV, strict=True):
+            targets_N = torch.tensor(row[len(row) - length :], device=self.device)
+            yield log_probs_NV[len(log_probs_NV) - length :].gather(1, targets_N[:, None]).sum().item()
+
+    def _attend(self) -> None:
+        """Have attention computed as was asked for. Raises Unavailable where that is not what one answer ran."""
+        if not self.attention.named:
+            return
+        config, wanted = self.model.config, OTHER_THAN_SDPA.get(self.attention.name, "sdpa")
+        text = config.get_text_config()
+        head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        self.attention.ready(self.device, self.dtype, head_width=head_width)
+        try:
+            self.model.set_attn_implementation(wanted)
+            if config._attn_implementation != wanted:
+                raise ValueError(f"transformers computes {config._attn_implementation} in its place")
+            probe = self.prompts.encode(PROBE)[: self.window_tokens - 2]
+            with torch.inference_mode():
+                seen = observe(partial(self._complete, [probe], 2), self.device)
+        except (*REFUSALS, ImportError) as error:
+            raise Unavailable(
+                f"attention={self.attention.name}: {type(self.model).__name__} does not compute it by {wanted} "
+                f"({' '.join(str(error).split())}): type attention=auto"
+            ) from error
+        self.attention.proves(seen, self.device)
+
+
+class Reading:
+    """What was read of some rows, padded on the left to one length, and its keys and values."""
+
+    def __init__(self, reader: HfReader, rows: list[list[int]]) -> None:
+        self._reader = reader
+        length = max(map(len, rows))
+        self._new_BT = torch.tensor([[*[0] * (length - len(row)), *row] for row in rows], device=reader.device)
+        mask_BT = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=reader.device)
+        self._mask_BT = None if bool(mask_BT.all()) else mask_BT
+        self._past: Any = None
+
+    def log_probs(self, last: int) -> Tensor:
+        """Read what is new and return the log-probabilities of what follows its last tokens: float32 [B, last, V]."""
+        options: dict[str, Any] = {"use_cache": True, "past_key_values": self._past}
+        if self._mask_BT is not None:
+            options["attention_mask"] = self._mask_BT
+            if "position_ids" in self._reader.takes:
+                places_BT = (self._mask_BT.cumsum(-1) - 1).clamp(min=0)
+                options["position_ids"] = places_BT[:, -self._new_BT.shape[1] :]
+        if "logits_to_keep" in self._reader.takes:
+            options["logits_to_keep"] = last
+        with self._reader.attention.engine.alone():
+            out = self._reader.model(input_ids=self._new_BT, **options)
+        self._past = out.past_key_values
+        log_probs_BNV: Tensor = out.logits[:, -last:].float().log_softmax(-1)
+        return log_probs_BNV
+
+    def append(self, tokens_B: Tensor) -> None:
+        """Let a token follow each row."""
+        self._new_BT = tokens_B[:, None]
+        if self._mask_BT is not None:
+            self._mask_BT = torch.cat([self._mask_BT, self._mask_BT.new_ones(len(tokens_B), 1)], dim=1)
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end a text, by the model's settings and by the tokenizer's."""
+    settings = getattr(model, "generation_config", None)
+    named = getattr(settings, "eos_token_id", None)
+    several = named if isinstance(named, list) else [named]
+    return frozenset(token for token in (*several, tokenizer.eos_token_id) if token is not None)
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens from the first on are the same."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -1,0 +1,98 @@
+"""Small checkpoints of real families of models, each with a real tokenizer, saved as `transformers` saves them.
+
+llama   two heads share their keys; a first token before each text; no token that pads
+qwen2   no first token; a chat template; a token that pads
+gpt2    learned positions; one token that begins, ends and is no padding
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+WINDOW = 1024
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": WINDOW}
+LINES = ["The access code of gate 17 is 4411", "What is the access code of gate 23?", "Lunch is served at noon\n"] * 4
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+MARKS: dict[str, dict[str, Any]] = {
+    "llama": {"bos_token": "<s>", "eos_token": "</s>"},
+    "qwen2": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": ["<|im_start|>"]},
+    "gpt2": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
+}
+FAMILIES = tuple(MARKS)
+
+
+def save(folder: Path, family: str, *, chain: str | None = None) -> Path:
+    """Return the folder, with a model of random weights in it; of a `chain`, with one that writes that text and
+    nothing else, from whichever of its tokens on the prompt ends with."""
+    tokenizer = saved_tokenizer(folder, family)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = new_model(family, tokenizer)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:  # larger than at the start of a training: answers differ from prompt to prompt
+                torch.nn.init.normal_(parameter, std=2 / math.sqrt(parameter.shape[-1]))
+    if chain is not None:
+        tie(model, tokenizer.encode(chain, add_special_tokens=False))
+    model.save_pretrained(folder)
+    return folder
+
+
+def new_model(family: str, tokenizer: Any) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    sizes: dict[str, Any] = SIZES | {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    if family == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(**sizes))
+    sizes |= {"intermediate_size": 64, "num_key_value_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(**sizes)) if family == "llama" else Qwen2ForCausalLM(Qwen2Config(**sizes))
+
+
+def tie(model: Any, tokens: list[int]) -> None:
+    """Make each token follow the one before it: layers add nothing, and the head knows the embedding of that one."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        model.lm_head.weight.zero_()
+        for before, after in itertools.pairwise(tokens):
+            row = model.model.embed_tokens.weight[before]
+            model.lm_head.weight[after] += 8 * row / row.norm()
+
+
+def saved_tokenizer(folder: Path, family: str) -> Any:
+    """Return a tokenizer of bytes and pairs that was trained on a few lines, and save it."""
+    from transformers import PreTrainedTokenizerFast
+
+    marks = MARKS[family]
+    special = [mark for value in marks.values() for mark in ([value] if isinstance(value, str) else value)]
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=340, special_tokens=list(dict.fromkeys(special)), initial_alphabet=alphabet, show_progress=False
+    )
+    trained.train_from_iterator(LINES, trainer)
+    if family == "llama":
+        first = marks["bos_token"]
+        trained.post_processor = processors.TemplateProcessing(
+            single=f"{first} $A", special_tokens=[(first, trained.token_to_id(first))]
+        )
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=trained, **marks)  # type: ignore[no-untyped-call]
+    if family == "qwen2":
+        wrapped.chat_template = TEMPLATE
+    wrapped.save_pretrained(folder)
+    return wrapped
