@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from memory_bench.readers import attention
+from memory_bench.readers.hf import HfReader
+
 WINDOW = 1024
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": WINDOW}
 LINES = ["The access code of gate 17 is 4411", "What is the access code of gate 23?", "Lunch is served at noon\n"] * 4
@@ -28,6 +31,17 @@ MARKS: dict[str, dict[str, Any]] = {
     "gpt2": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
 }
 FAMILIES = tuple(MARKS)
+OPTIONS = {
+    "prompt": "cloze",
+    "device": "cpu",
+    "dtype": "float32",
+    "window_tokens": None,
+    "max_new_tokens": 8,
+    "batch_size": 3,
+    "download": False,
+    "trust_remote_code": False,
+}
+PROMPTS = ["The access code of gate 17 is", "What is", "Lunch is served at noon\n" * 4 + "Lunch is", "gate 23?"]
 
 
 def save(folder: Path, family: str, *, chain: str | None = None) -> Path:
@@ -96,3 +110,10 @@ def saved_tokenizer(folder: Path, family: str) -> Any:
         wrapped.chat_template = TEMPLATE
     wrapped.save_pretrained(folder)
     return wrapped
+
+
+def made(model: Path | str | None, **options: Any) -> HfReader:
+    """Return the reader of a model by its folder or its name."""
+    chosen = attention.choose(options.pop("attention", "auto"))
+    named = None if model is None else str(model)
+    return HfReader(named, **{**OPTIONS, "attention": chosen, **options})

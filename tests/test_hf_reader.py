@@ -10,29 +10,16 @@ import json
 import shutil
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
-from memory_bench.readers import attention
 from memory_bench.readers.hf import HfReader
 from tests import checkpoints
-from tests.checkpoints import FAMILIES, WINDOW
+from tests.checkpoints import FAMILIES, PROMPTS, WINDOW, made
 
-OPTIONS = {
-    "prompt": "cloze",
-    "device": "cpu",
-    "dtype": "float32",
-    "window_tokens": None,
-    "max_new_tokens": 8,
-    "batch_size": 3,
-    "download": False,
-    "trust_remote_code": False,
-}
-PROMPTS = ["The access code of gate 17 is", "What is", "Lunch is served at noon\n" * 4 + "Lunch is", "gate 23?"]
 CHAIN = " code is 4411.\n"
 
 
@@ -42,11 +29,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     made = {family: checkpoints.save(root / family, family) for family in FAMILIES}
     return made | {"chain": checkpoints.save(root / "chain", "llama", chain=CHAIN)}
-
-
-def made(folder: Path, **options: Any) -> HfReader:
-    chosen = attention.choose(options.pop("attention", "auto"))
-    return HfReader(str(folder), **{**OPTIONS, "attention": chosen, **options})
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from memory_bench import catalogue
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.readers import attention
-from memory_bench.readers.hf import VARIABLE, HfReader
+from memory_bench.readers import room
+from memory_bench.readers.hf import VARIABLE
 from tests import checkpoints
-from tests.test_hf_reader import OPTIONS, PROMPTS, made
+from tests.checkpoints import PROMPTS, made
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +43,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def refusal(folder: Path | str, **options: Any) -> str:
+def refusal(model: Path | str, **options: Any) -> str:
     with pytest.raises((BadInput, Unavailable)) as caught:
-        made(Path(folder), **options) if isinstance(folder, Path) else made_by_name(folder, **options)
+        made(model, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def made_by_name(name: str | None, **options: Any) -> HfReader:
-    return HfReader(name, **{**OPTIONS, "attention": attention.choose("auto"), **options})
 
 
 def test_a_model_of_the_cache_is_found_by_its_name(gpt2: Path, cache: Path) -> None:
@@ -61,7 +57,7 @@ def test_a_model_of_the_cache_is_found_by_its_name(gpt2: Path, cache: Path) -> N
     shutil.copytree(gpt2, repository / "snapshots" / revision)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(revision)
-    one = made_by_name("somebody/small")
+    one = made("somebody/small")
     assert one.generate(PROMPTS)[0].text == made(gpt2).generate(PROMPTS)[0].text
     assert one.identity()["somebody/small/config.json"] == made(gpt2).identity()["gpt2/config.json"]
 
@@ -117,10 +113,10 @@ def test_without_a_model_the_line_says_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv(VARIABLE, raising=False)
     line = f"reader.model is not set: type reader.model=..., or set {VARIABLE}"
     with pytest.raises(Unavailable, match=line):
-        made_by_name(None)
+        made(None)
     assert {entry.name: entry.missing for entry in catalogue.entries("reader")}["hf"] == line
     monkeypatch.setenv(VARIABLE, str(gpt2))
-    assert made_by_name(None).name == "gpt2"
+    assert made(None).name == "gpt2"
     assert {entry.name: entry.missing for entry in catalogue.entries("reader")}["hf"] is None
 
 
@@ -154,6 +150,15 @@ def test_weights_that_the_library_would_draw_at_random_are_missed(copied: Path) 
     del weights["transformer.h.1.mlp.c_fc.weight"]
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     assert "lacks 1 weights, such as transformer.h.1.mlp.c_fc.weight, which would be drawn at random" in refusal(copied)
+
+
+def test_a_model_without_room_is_refused_before_it_is_loaded(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = sum(tensor.numel() for tensor in load_file(gpt2 / "model.safetensors").values())
+    monkeypatch.setattr(room, "free_memory", lambda _: numbers * 4 - 1)
+    said = refusal(gpt2)
+    assert f"with {numbers / 1e6:,.1f} M parameters takes {room.shown(numbers * 4)}, memory of cpu has" in said
+    assert said.endswith("free: type reader.dtype=bfloat16, or give a smaller model")
+    assert made(gpt2, dtype="bfloat16").name == "gpt2"
 
 
 def test_a_model_that_looks_ahead_is_not_read_as_a_causal_one(copied: Path) -> None:

@@ -71,7 +71,9 @@ class HfReader(OnDevice):
         self.tokenizer = hf_files.tokenizer(self.folder, named, trust_remote_code=trust_remote_code)
         self.prompts = Prompts(self.tokenizer, prompt, model=named)
         self.style = self.prompts.style
-        loaded = hf_files.load(self.folder, named, dtype=self.dtype, trust_remote_code=trust_remote_code)
+        self.model = loaded = hf_files.load(
+            self.folder, named, dtype=self.dtype, device=self.device, trust_remote_code=trust_remote_code
+        )
         self.window_tokens = hf_files.window(loaded.config, named, window_tokens) - self.prompts.frame_tokens
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size
@@ -82,7 +84,6 @@ class HfReader(OnDevice):
                 f"reader.model={named}: {type(loaded).__name__} takes no past_key_values: give another model"
             )
         self.ends = _ends(loaded, self.tokenizer)
-        self.model = loaded.to(self.device)
         self.attention = attention
         self._attend()
 

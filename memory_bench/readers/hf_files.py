@@ -6,14 +6,18 @@ both at most. Here both are refused.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from memory_bench.errors import BadInput
+from memory_bench.readers.room import check_memory
 
 READ = (".json", ".safetensors", ".model", ".txt", ".jinja", ".py")
 """The endings of the files that are fetched and read: no weights but safetensors, which hold no code."""
@@ -59,13 +63,15 @@ def tokenizer(folder: Path, model: str, *, trust_remote_code: bool) -> Any:
         raise _refusal(model, "tokenizer", error) from error
 
 
-def load(folder: Path, model: str, *, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    """Return the model, frozen, on the CPU. Raises BadInput where it cannot be loaded, or is not what was saved."""
+def load(folder: Path, model: str, *, dtype: torch.dtype, device: torch.device, trust_remote_code: bool) -> Any:
+    """Return the model on the device, frozen. Raises BadInput where it has no room there, cannot be loaded, or is not
+    what was saved."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    _check_room(folder, model, dtype, device)
     given: Any  # the library's types know no pair
     try:
         given = AutoModelForCausalLM.from_pretrained(
@@ -87,7 +93,7 @@ def load(folder: Path, model: str, *, dtype: torch.dtype, trust_remote_code: boo
     saved, kind = loaded.config.architectures or [], type(loaded).__name__
     if saved and kind not in saved:
         raise BadInput(f"reader.model={model} was saved as {saved[0]} and would be read as {kind}: give a causal model")
-    return loaded.eval().requires_grad_(False)
+    return loaded.eval().requires_grad_(False).to(device)
 
 
 def window(config: Any, model: str, asked: int | None) -> int:
@@ -100,6 +106,20 @@ def window(config: Any, model: str, asked: int | None) -> int:
     if most is not None and asked > most:
         raise BadInput(f"reader.window_tokens={asked}: {model} reads {most} tokens at most")
     return asked
+
+
+def _check_room(folder: Path, model: str, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise BadInput where the weights have no room on the device, going by what their files say that they hold."""
+    numbers = 0
+    for file in folder.glob("*.safetensors"):
+        with suppress(SafetensorError), safe_open(file, framework="pt") as opened:  # who loads it will say it
+            numbers += sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+    check_memory(
+        f"reader.model={model} with {numbers / 1e6:,.1f} M parameters",
+        numbers * dtype.itemsize,
+        device,
+        mend="type reader.dtype=bfloat16, or give a smaller model",
+    )
 
 
 def _refusal(model: str, part: str, error: Exception) -> BadInput:
