@@ -1,6 +1,6 @@
 """Small checkpoints of real families of models, each with a real tokenizer, saved as `transformers` saves them.
 
-llama   two heads share their keys; a first token before each text; no token that pads
+llama   two heads share their keys; a first token before each text; words with a mark for the space; no token that pads
 qwen2   no first token; a chat template; a token that pads
 gpt2    learned positions; one token that begins, ends and is no padding
 """
@@ -8,6 +8,7 @@ gpt2    learned positions; one token that begins, ends and is no padding
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 MARKS: dict[str, dict[str, Any]] = {
-    "llama": {"bos_token": "<s>", "eos_token": "</s>"},
+    "llama": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
     "qwen2": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": ["<|im_start|>"]},
     "gpt2": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
 }
@@ -41,7 +42,7 @@ OPTIONS = {
     "download": False,
     "trust_remote_code": False,
 }
-PROMPTS = ["The access code of gate 17 is", "What is", "Lunch is served at noon\n" * 4 + "Lunch is", "gate 23?"]
+PROMPTS = ["The access code of gate 17 is", "What is", "Lunch is served at noon\n" * 4 + "Lunch is", "gate 23? Lunch"]
 
 
 def save(folder: Path, family: str, *, chain: str | None = None) -> Path:
@@ -87,29 +88,49 @@ def tie(model: Any, tokens: list[int]) -> None:
 
 
 def saved_tokenizer(folder: Path, family: str) -> Any:
-    """Return a tokenizer of bytes and pairs that was trained on a few lines, and save it."""
+    """Return a tokenizer that was trained on a few lines, and save it."""
     from transformers import PreTrainedTokenizerFast
 
-    marks = MARKS[family]
-    special = [mark for value in marks.values() for mark in ([value] if isinstance(value, str) else value)]
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trained.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=340, special_tokens=list(dict.fromkeys(special)), initial_alphabet=alphabet, show_progress=False
-    )
-    trained.train_from_iterator(LINES, trainer)
-    if family == "llama":
-        first = marks["bos_token"]
-        trained.post_processor = processors.TemplateProcessing(
-            single=f"{first} $A", special_tokens=[(first, trained.token_to_id(first))]
-        )
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=trained, **marks)  # type: ignore[no-untyped-call]
+    trained = _of_words() if family == "llama" else _of_bytes(family)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=trained, **MARKS[family])  # type: ignore[no-untyped-call]
     if family == "qwen2":
         wrapped.chat_template = TEMPLATE
     wrapped.save_pretrained(folder)
     return wrapped
+
+
+def _of_bytes(family: str) -> Tokenizer:
+    """Pairs of bytes, as in GPT-2, Qwen and Llama 3."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trained.train_from_iterator(LINES, _trainer(family, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return trained
+
+
+def _of_words() -> Tokenizer:
+    """Pairs of characters behind a mark for a space, bytes for all else, as in Llama 2: a line break is a byte."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    trained.train_from_iterator([line.strip() for line in LINES], _trainer("llama"))
+    held = json.loads(trained.to_str())["model"]
+    for byte in range(256):
+        held["vocab"][f"<0x{byte:02X}>"] = len(held["vocab"])
+    merges = [tuple(pair) for pair in held["merges"]]
+    first = MARKS["llama"]["bos_token"]
+    trained.model = models.BPE(held["vocab"], merges, byte_fallback=True, unk_token="<unk>")
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    trained.decoder = decoders.Sequence(parts)
+    trained.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A", special_tokens=[(first, trained.token_to_id(first))]
+    )
+    return trained
+
+
+def _trainer(family: str, **options: Any) -> trainers.BpeTrainer:
+    several = ([mark] if isinstance(mark, str) else mark for mark in MARKS[family].values())
+    special = list(dict.fromkeys(mark for marks in several for mark in marks))
+    return trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False, **options)
 
 
 def made(model: Path | str | None, **options: Any) -> HfReader:

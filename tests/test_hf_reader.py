@@ -152,13 +152,14 @@ def test_a_template_that_prints_the_day_prints_the_same_one_each_day(folders: di
 
 def test_the_last_token_that_fits_is_read_and_the_next_is_refused(folders: dict[str, Path]) -> None:
     one = made(folders["llama"], window_tokens=64)
-    longest = "!" * (64 - 8 - 1)
+    longest = " noon" * (64 - 8 - 1)
+    assert one.count_tokens(longest) == 64 - 8 - 1
     assert one.generate([longest])[0].prompt_tokens == 64 - 8
-    assert one.score(longest, ["?" * 8])[0] < 0
+    assert one.score(longest, [" noon" * 8])[0] < 0
     with pytest.raises(BadInput, match=r"a prompt of 57 tokens was given, between 1 and 56 fit llama: lower"):
-        one.generate([longest + "!"])
+        one.generate([longest + " noon"])
     with pytest.raises(BadInput, match="a prompt of 65 tokens was given, between 1 and 64 fit"):
-        one.score(longest, ["?" * 9])
+        one.score(longest, [" noon" * 9])
     with pytest.raises(BadInput, match="a prompt of 0 tokens was given"):
         made(folders["gpt2"]).generate([""])
 
