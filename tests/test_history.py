@@ -120,6 +120,14 @@ def test_unlike_machines_and_unlike_questions_are_not_joined() -> None:
     assert steps([*points[:16], *(replace(point, typed="other") for point in points[16:])]) == []
 
 
+def test_cells_of_one_name_are_told_apart_by_what_was_typed_of_each() -> None:
+    points = history([0.5, 0.5])
+    less = [replace(point, typed=f"{point.typed} budget_tokens=256") for point in points]
+    alone = [replace(point, cell="other") for point in points]
+    names = changes.called(changes.series([*points, *less, *alone]))
+    assert sorted(names.values()) == ["other", "task-memory", "task-memory budget_tokens=256"]
+
+
 def test_a_commit_that_was_measured_often_is_one_commit() -> None:
     points = history([0.5, 0.5, 0.25])
     again = [replace(point, measured=f"later {number}") for point in points for number in range(3)]

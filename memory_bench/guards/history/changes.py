@@ -84,6 +84,18 @@ def series(points: Sequence[Point]) -> list[Series]:
     return [Series(like, tuple(values), tuple(map(median, values.values()))) for like, values in together.items()]
 
 
+def called(every: Sequence[Series]) -> dict[Like, str]:
+    """Return what the cell of each series is called: where others have its name, with what was typed of it alone."""
+    typed: dict[tuple[str, str], set[str]] = {}
+    for one in every:
+        typed.setdefault((one.like.experiment, one.like.cell), set()).add(one.like.typed)
+    names = {}
+    for like in (one.like for one in every):
+        shared = set[str].intersection(*(set(line.split()) for line in typed[like.experiment, like.cell]))
+        names[like] = " ".join([like.cell, *(option for option in like.typed.split() if option not in shared)])
+    return names
+
+
 def changes(one: Series, accepted: Sequence[Accepted], order: Sequence[str]) -> tuple[list[Change], bool]:
     """Return the steps of a series that nobody accepted, and whether all of it could be examined.
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from memory_bench.guards.history import accepted, changes, store, trends
-from memory_bench.guards.history.changes import LEAST, Change, Series
+from memory_bench.guards.history.changes import LEAST, Change, Like, Series
 from memory_bench.guards.history.store import Point
 from memory_bench.reporting.numbers import grid
 
 OPENING = f"""What commits measured, as it was kept when it was measured. Figures are compared within one class of
 machines, of one cell, where the same was asked. *From* is the first measured commit that has the new level: what moved
 it lies between the commit before it in the history and that one. A figure that is mostly equal from commit to commit
-moved where it differs. In one that is not, and in times, a step has to stand out from the noise, and of less than
+moved where it differs. In one that is not, and in times, a step has to stand out from the noise, and of fewer than
 {LEAST} commits none is called one. A circle in a figure is a change, a dashed line one that was accepted."""
 NOTHING = "Nothing moved that was not accepted."
 
@@ -41,7 +41,7 @@ def write(reports: Path) -> str:
         OPENING,
         _size(points, order, machines),
         *damaged,
-        *_moved(found, machines),
+        *_moved(found, changes.called(every), machines),
         *_short(short, every),
         *_meant(meant),
         *(f"**{trend.experiment}: {trend.figure}**\n\n![{trend.name}](history/{trend.name}.png)" for trend in shown),
@@ -69,12 +69,12 @@ def _facts(machine: str) -> str:
     return ", ".join(f"{key} {' '.join(fact) if isinstance(fact, list) else fact}" for key, fact in facts.items())
 
 
-def _moved(found: Sequence[Change], machines: Mapping[str, str]) -> list[str]:
+def _moved(found: Sequence[Change], cells: Mapping[Like, str], machines: Mapping[str, str]) -> list[str]:
     if not found:
         return ["## Changes", NOTHING]
     rows = [
         [
-            f"`{one.series.like.experiment}/{one.series.like.cell}`",
+            f"`{one.series.like.experiment}/{cells[one.series.like]}`",
             one.series.like.figure,
             *(f"{level:,.6g}" for level in (one.before, one.after)),
             one.commit[:12],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory_bench import drawing
 from memory_bench.guards.history.accepted import Accepted
-from memory_bench.guards.history.changes import Change, Series
+from memory_bench.guards.history.changes import Change, Series, called
 from memory_bench.reporting.plots import MARKERS
 
 if TYPE_CHECKING:
@@ -66,12 +66,14 @@ def _figure(trend: Trend, machines: Mapping[str, str]) -> Figure:
     from matplotlib.figure import Figure
 
     classes = list(dict.fromkeys(one.like.machine for one in trend.series))
-    figure = Figure(figsize=(PANEL_INCHES * len(classes), 5.2), layout="constrained")
+    figure = Figure(figsize=(PANEL_INCHES * max(2, len(classes)), 5.2), layout="constrained")
     panels = list(figure.subplots(1, len(classes), sharey=True, squeeze=False)[0])
-    cells = list(dict.fromkeys(one.like.cell for one in trend.series))
+    names = called(trend.series)
+    cells = list(dict.fromkeys(names.values()))
     for panel, machine in zip(panels, classes, strict=True):
         panel.set_title(f"{trend.experiment}, machines {machines[machine]}")
-        _lines(panel, trend, [one for one in trend.series if one.like.machine == machine], cells)
+        own = [one for one in trend.series if one.like.machine == machine]
+        _lines(panel, trend, own, [_look(cells.index(names[one.like])) for one in own])
         _commits(panel, trend)
     panels[0].set_ylabel(trend.figure)
     looks = [panels[0].plot([], [], label=cell, **_look(number))[0] for number, cell in enumerate(cells)]
@@ -79,12 +81,12 @@ def _figure(trend: Trend, machines: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _lines(panel: Axes, trend: Trend, own: Sequence[Series], cells: Sequence[str]) -> None:
+def _lines(panel: Axes, trend: Trend, own: Sequence[Series], looks: Sequence[Mapping[str, Any]]) -> None:
     if trend.figure not in SHARES and all(value > 0 for one in own for value in one.values):
         panel.set_yscale("log")
     places = {commit: place for place, commit in enumerate(trend.order)}
-    for one in own:
-        panel.plot([places[commit] for commit in one.commits], one.values, **_look(cells.index(one.like.cell)))
+    for one, look in zip(own, looks, strict=True):
+        panel.plot([places[commit] for commit in one.commits], one.values, **look)
     for change in trend.changes:
         if change.series in own:
             value = change.series.values[change.series.commits.index(change.commit)]
@@ -103,4 +105,4 @@ def _commits(panel: Axes, trend: Trend) -> None:
 
 
 def _look(number: int) -> dict[str, Any]:
-    return {"color": f"C{number % COLOURS}", "marker": MARKERS[number // COLOURS % len(MARKERS)]}
+    return {"color": f"C{number % COLOURS}", "marker": MARKERS[number // COLOURS % len(MARKERS)], "markersize": 4}
