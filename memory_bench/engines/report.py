@@ -92,6 +92,10 @@ def _seconds(value: float) -> str:
     return "< 0.1" if 0 < value < 0.05 else f"{value:,.1f}"  # what was measured is no zero
 
 
+def _milliseconds(value: float) -> str:
+    return "< 0.01" if 0 < value < 0.005 else f"{value:,.2f}"
+
+
 COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {  # heading -> figure, and how it is printed
     "recall": ("recall", "{:.3f}".format),
     "ms": ("p50_ms", "{:.2f}".format),
@@ -113,10 +117,10 @@ FILTERED: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "bytes": ("bytes forgotten", "{:,.0f}".format),
 }
 FRESH: Mapping[str, tuple[str, Callable[[float], str]]] = {
-    "first search, ms": ("first_ms", "{:.2f}".format),
-    "search, ms": ("p50_ms", "{:.2f}".format),
-    "acknowledged, ms": ("acknowledged_ms", "{:.2f}".format),
-    "found, ms": ("searchable_ms", "{:.2f}".format),
+    "first search, ms": ("first_ms", _milliseconds),
+    "search, ms": ("p50_ms", _milliseconds),
+    "acknowledged, ms": ("acknowledged_ms", _milliseconds),
+    "found, ms": ("searchable_ms", _milliseconds),
 }
 
 
