@@ -39,7 +39,7 @@ def test_each_bound_stands_with_its_figure_and_where_it_was_measured(tmp_path: P
     assert "| 1 x 2,048 | 16 | off | 8.6% |" in said
     ratio = "1.020 [0.990, 1.050]"
     assert f"| 100,000,000 rows in memory | 10^5 rows in memory | {ratio} | null | 1.5 | no file |" in said
-    cold = "61 (1 threads), 21 (16 threads)"
+    cold = "61 (1 thread), 21 (16 threads)"
     assert (
         f"| 1,000,000 rows in a file, map | as many in memory | {ratio} | {ratio} | 1.05, once warm | {cold} |" in said
     )

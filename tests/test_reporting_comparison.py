@@ -260,7 +260,8 @@ def test_several_budgets_are_tables_of_their_own_and_give_the_area_under_what_wa
     table = below(page, "**t**: exact match by budget")
     assert table.startswith("| memory | 64 | 128 | 256 | area |")
     assert [field[:4] for field in row(table, "`a`")[1:]] == ["0.00", "1.00", "1.00", "0.75"]
-    assert row(table, "`whole`")[1].startswith("1.00") and row(table, "`whole`")[-1].startswith("null")
+    assert row(table, "`whole`")[1].startswith("1.00")
+    assert row(table, "`whole`")[-1].startswith("null")
     assert [below(page, f"**t, budget_tokens {budget}**: answers")[:8] for budget in marks] == ["| memory"] * 3
     assert "by budget of the prompt" not in markdown.render(both(*ONE_TASK), experiment="x")
 

@@ -88,7 +88,7 @@ def _ratio(found: Mapping[str, float] | None) -> str:
 
 def _cold(found: Mapping[str, Any]) -> str:
     ways = [(key.split("_")[2], value) for key, value in found.items() if key.startswith("cold_ms_")]
-    return ", ".join(f"{value:.0f} ({threads} threads)" for threads, value in ways) or "no file"
+    return ", ".join(f"{value:.0f} ({threads} thread{'s'[: int(threads) - 1]})" for threads, value in ways) or "no file"
 
 
 def _facts(timed: Sequence[Timed]) -> Iterator[str]:
