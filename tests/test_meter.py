@@ -6,7 +6,7 @@ import copy
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -197,12 +197,12 @@ def nvmlDeviceGetTotalEnergyConsumption(handle):
 
 @pytest.mark.parametrize("counts", [True, False])
 def test_energy_is_what_every_gpu_took_since_the_cell_began_or_why_it_is_not_known(
-    counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over a stand-in for NVML's package with its names: no GPU is here."""
-    (tmp_path / "pynvml.py").write_text(NVML.replace("COUNTS", str(counts)))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    stand_in = ModuleType("pynvml")
+    exec(NVML.replace("COUNTS", str(counts)), vars(stand_in))
+    monkeypatch.setitem(sys.modules, "pynvml", stand_in)
     meter = Meter(Device())
     if counts:
         sys.modules["pynvml"].counter += 1500  # type: ignore[attr-defined]
@@ -211,7 +211,6 @@ def test_energy_is_what_every_gpu_took_since_the_cell_began_or_why_it_is_not_kno
     else:
         assert meter.peaks()["energy_joules"] is None
         assert meter.sources()["energy_joules"]["why"] == "NVML does not count energy here: Not Supported"
-    monkeypatch.delitem(sys.modules, "pynvml")
 
 
 def test_a_reader_on_a_cpu_has_no_energy_and_says_why() -> None:

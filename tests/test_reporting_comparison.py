@@ -240,6 +240,16 @@ def test_the_ceiling_of_those_who_see_a_part_of_a_name_stands_below_the_controls
     assert "0.58 is what the best predictor could get" in markdown.render(asked, experiment="x")
 
 
+def test_where_nothing_was_answered_that_is_why_no_answer_begins_with_the_value() -> None:
+    begins = {"scores.begins_with": [1.0, 0.0, 1.0, None]}
+    cells = [measured("a", STRONG, columns=begins), measured("whole", "---- " * 10)]
+    field = row(below(markdown.render(both(*cells), experiment="x"), "**t**: answers"), "`whole`")
+    heads = below(markdown.render(both(*cells), experiment="x"), "**t**: answers").splitlines()[0].split(" | ")
+    page = markdown.render(both(*cells), experiment="x")
+    number = field[heads.index("begins with the value")].partition("<sup>")[2].partition("<")[0]
+    assert f"<sup>{number}</sup> exceeds window: 30 of 30 questions" in page
+
+
 def test_several_lengths_give_an_effective_length() -> None:
     marks = {1024: "1111 " * 10, 2048: "1101 " * 2 + "1111 " * 8, 4096: "1000 " * 10}
     cells = [measured("a", right, options={"length_tokens": at, "x": {"y": 1}}) for at, right in marks.items()]

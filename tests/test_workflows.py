@@ -34,7 +34,7 @@ def test_a_planted_fault_is_found(tmp_path: Path) -> None:
 
 
 def test_the_example_of_ten_lines_gives_what_the_workflow_asks_for() -> None:
-    (text,) = EXAMPLE.findall((ROOT / "docs" / "gate.md").read_text())
+    (text,) = (one for one in EXAMPLE.findall((ROOT / "docs" / "gate.md").read_text()) if "jobs:" in one)
     assert len(text.splitlines()) <= 10
     (job,) = yaml.safe_load(text)["jobs"].values()
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "gate.yml").read_text())
