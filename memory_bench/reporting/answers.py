@@ -117,9 +117,7 @@ def _slice(cell: Measured, wording: str) -> pd.DataFrame:
 
 def _begins(asked: pd.DataFrame) -> Figure:
     if BEGINS not in asked and SCORE in asked and asked["unanswered"].notna().all():
-        return interval(
-            asked, SCORE
-        )  # that no answer was given is why none begins
+        return interval(asked, SCORE)  # that no answer was given is why none begins
     if BEGINS not in asked:
         return Null("the task does not ask how an answer begins")
     return interval(asked, BEGINS)
