@@ -262,6 +262,7 @@ class TestThePage:
         table = page.partition("and when a search had found it:")[2]
         assert "| `ruvector` | 9.00 (one build) | 2.00 (one build) | 0.50 (one build) | null <sup>" in table
         assert "| `exact` | null <sup>" in table
+        assert "no search of 10 s found it" in page
 
     def test_a_figure_is_a_mean_over_builds_with_the_least_and_the_most(self) -> None:
         page = report.render(held(iid=[row("iid", "ruvector", (50, 100, 200, 400), build=build) for build in range(3)]))

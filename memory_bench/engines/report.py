@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memory_bench import plans
 from memory_bench.engines import figures, plan, rows, summary
+from memory_bench.engines.life import FRESH_SECONDS
 from memory_bench.engines.predictions import COST_FACTOR, PREDICTIONS, RECALL_OFF
 from memory_bench.engines.summary import Row, Spread
 from memory_bench.errors import BadInput
@@ -144,17 +145,23 @@ def _fresh(own: Sequence[Row], size: int, notes: Notes) -> Iterator[str]:
             "The first search of all beside a usual one; and after one row was told again, nothing settled: when that "
             "was acknowledged, and when a search had found it:"
         )
-        yield _table(own, size, FRESH, notes)
+        yield _table(own, size, FRESH, notes, lacking=_never_found)
+
+
+def _never_found(lives: Sequence[Row]) -> str:
+    never = any(row.get("fresh", {}).get("searchable_ms", 0.0) is None for row in lives)
+    return f"no search of {FRESH_SECONDS:g} s found it" if never else summary.why(lives)
 
 
 def _table(
-    own: Sequence[Row], size: int, columns: Mapping[str, tuple[str, Callable[[float], str]]], notes: Notes
-) -> str:
+    own: Sequence[Row], size: int, columns: Mapping[str, tuple[str, Callable[[float], str]]], notes: Notes, *,
+    lacking: Callable[[Sequence[Row]], str] = summary.why,
+) -> str:  # fmt: skip
     lines = []
     for arm in summary.arms(own, size):
         lives = summary.of(own, size, arm)
         found = [(summary.spread(lives, figure), form) for figure, form in columns.values()]
-        shown = [_shown(one, form) if one else notes.null(summary.why(lives)) for one, form in found]
+        shown = [_shown(one, form) if one else notes.null(lacking(lives)) for one, form in found]
         lines.append([f"`{arm}`", *shown])
     return grid(["arm", *columns], lines)
 

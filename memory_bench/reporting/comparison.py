@@ -145,35 +145,26 @@ class Page:
 
         That is the longest up to which a memory keeps 85 % of its score at the shortest.
         """
-        return self._along(LENGTH, {"effective length, tokens": (_effective, "count")})
+        return self._along(LENGTH, "effective length, tokens", _effective, unit="count")
 
     def budgets(self) -> dict[str, str]:
         """Return task -> memories by budgets, of the tasks that were measured within several: score and its area."""
-        return self._along(BUDGET, {"area": (_area, "")})
+        return self._along(BUDGET, "area", budget_area)
 
-    def _along(self, key: str, last: Mapping[str, tuple[Said, str]]) -> dict[str, str]:
+    def _along(self, key: str, heading: str, said: Said, *, unit: str = "") -> dict[str, str]:
+        """Return task -> memories by the option `key`, and what their whole curves say."""
         groups = along(self.tables, key)
-        return {str(group[0].config["choices"]["task"]): self._curve(group, key, last) for group in groups}
+        return {str(g[0].config["choices"]["task"]): self._curve(g, key, heading, said, unit=unit) for g in groups}
 
-    def _curve(
-        self,
-        group: Sequence[Table],
-        key: str,
-        last: Mapping[str, tuple[Said, str]],
-    ) -> str:
-        names = dict.fromkeys(row.name for table in group for row in table.answers)
+    def _curve(self, group: Sequence[Table], key: str, heading: str, said: Said, *, unit: str) -> str:
         rows = []
-        for name in names:
+        for name in dict.fromkeys(row.name for table in group for row in table.answers):
             found = {at(t, key): row.figures["score"] for t in group for row in t.answers if row.name == name}
             means = {place: score.mean for place, score in found.items() if isinstance(score, Interval)}
-            whole = len(means) == len(group)
             shown = [self.notes.show(found.get(at(table, key), Null(NO_PART))) for table in group]
-            ends = [
-                self.notes.show(said(means) if whole else Null("a place of the curve has no score"), unit=unit)
-                for said, unit in last.values()
-            ]
-            rows.append([self._name_of(name), *shown, *ends])
-        return grid(["memory", *(f"{at(table, key):,}" for table in group), *last], rows)
+            end = said(means) if len(means) == len(group) else Null("a place of the curve has no score")
+            rows.append([self._name_of(name), *shown, self.notes.show(end, unit=unit)])
+        return grid(["memory", *(f"{at(table, key):,}" for table in group), heading], rows)
 
     def answers(self, table: Table) -> str:
         wanted = {name: key for name, key in ANSWERS.items() if name not in _left_out(table)}
@@ -316,10 +307,6 @@ def at(table: Table, key: str) -> int:
 def _effective(scores: Mapping[int, float]) -> Figure:
     found = effective_length(scores)
     return Null("nothing is right at the shortest length") if found is None else float(found)
-
-
-def _area(scores: Mapping[int, float]) -> Figure:
-    return budget_area(scores)
 
 
 def titles(configs: Iterable[Mapping[str, Any]]) -> list[str]:
