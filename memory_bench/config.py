@@ -117,11 +117,11 @@ def compose(overrides: Sequence[str]) -> Cell:
     """
     parsed = _parse(overrides)
     _check_named(parsed)
-    if options := [override for override in parsed if not _is_choice(override)]:
-        chosen = _compose([override.input_line for override in parsed if _is_choice(override)])
-        for override in options:
-            _check_option(chosen, override)
-    composed = _compose(overrides)
+    composed = _compose([override.input_line for override in parsed if _is_choice(override)])
+    options = [override for override in parsed if not _is_choice(override)]
+    for override in options:
+        _check_option(composed, override)
+    composed = _with(composed, options) or _compose(overrides)
     if composed.cells:
         raise BadInput(f"this experiment holds {len(composed.cells)} lists of cells: put -m before the overrides")
     return _cell(composed)
@@ -246,6 +246,21 @@ def _compose(overrides: Sequence[str | None], name: str = "config") -> DictConfi
             # the option is named by the error, what is wrong with its value by the cause's first line
             cause = str(error.__cause__ or "").partition("\n")[0]
             raise BadInput(one_line(f"{error}: {cause}" if cause else error)) from None
+    return composed
+
+
+def _with(composed: DictConfig, options: Sequence[Override]) -> DictConfig | None:
+    """Set options as Hydra does once it has composed the choices, which takes it a hundred times as long as this.
+
+    None where one is refused: Hydra says why.
+    """
+    try:
+        for override in options:
+            if override.is_add():
+                return None
+            OmegaConf.update(composed, override.key_or_group, override.value(), merge=True)
+    except OmegaConfBaseException:
+        return None
     return composed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,21 +22,28 @@ EXPERIMENT = {
 }
 
 
-@pytest.fixture
-def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to measure in, and an experiment named `page` of four cells."""
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The results of an experiment named `page`, of four cells: measured once for all tests of a file."""
     stubs.register()
     ConfigStore.instance().store(group="experiment", name="page", package="_global_", node=EXPERIMENT)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    folder = tmp_path_factory.mktemp("measured")
+    assert main(["-m", "+experiment=page", f"results={folder}"]) == 0
+    yield folder
     del ConfigStore.instance().repo["experiment"]["page.yaml"]
+
+
+@pytest.fixture
+def experiment(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where the experiment was measured, of one's own."""
+    shutil.copytree(results, tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_an_experiment_becomes_a_page_with_its_prompts_and_the_published_one_without(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "+experiment=page"]) == 0
-    capsys.readouterr()
     assert main(["report", "+experiment=page", "--format", "html", "--out", "new/one.html", "results=results"]) == 0
     file = experiment / "new/one.html"
     assert capsys.readouterr().out == f"new/one.html: {file.stat().st_size:,} bytes\n"
@@ -60,8 +68,6 @@ def test_an_experiment_becomes_a_page_with_its_prompts_and_the_published_one_wit
 def test_questions_go_to_other_programs_and_figures_to_a_folder(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "+experiment=page"]) == 0
-    capsys.readouterr()
     for made in ("csv", "parquet"):
         assert main(["report", "+experiment=page", "--format", made, "--out", f"new/one.{made}"]) == 0
         assert capsys.readouterr().out == f"new/one.{made}: 36 rows\n"
@@ -118,9 +124,7 @@ def test_without_an_experiment_or_a_file_it_is_asked_for(capsys: pytest.CaptureF
 def test_a_place_that_cannot_be_written_is_told_in_one_line(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "+experiment=page"]) == 0
     (experiment / "there").write_text("a file")
-    capsys.readouterr()
     assert main(["report", "+experiment=page", "--format", "html", "--out", "there/x.html"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("cannot write there/x.html: ")

@@ -15,20 +15,18 @@ from memory_bench.errors import BadInput
 from memory_bench.reporting import cells, table
 from memory_bench.reporting.html import ledger
 from tests.measured import EVERYTHING, NOTHING, PROVENANCE, measured
-from tests.test_html_command import experiment
+from tests.test_html_command import experiment, results
 
-__all__ = ["experiment"]  # a fixture
+__all__ = ["experiment", "results"]  # fixtures
 
 
 @pytest.fixture
-def damaged(experiment: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def damaged(experiment: Path) -> Path:
     """The records of one of four cells, its second line spoilt."""
-    assert main(["-m", "+experiment=page"]) == 0
     (file,) = experiment.glob("results/stub/stub/*/records.jsonl")
     lines = file.read_bytes().split(b"\n")
     lines[1] = lines[1][:40] + b"\xff" + lines[1][41:]
     file.write_bytes(b"\n".join(lines))
-    capsys.readouterr()
     return file.relative_to(experiment)
 
 
@@ -56,7 +54,6 @@ def test_who_loads_records_alone_is_told_of_a_corrupt_line(damaged: Path) -> Non
 
 
 def test_records_of_another_version_are_refused_by_name(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-m", "+experiment=page"]) == 0
     assert main(["report", "+experiment=page", "--publish"]) == 0
     published = experiment / "results/published/page.parquet"
     rows = pd.read_parquet(published)

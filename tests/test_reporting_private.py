@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,28 +24,33 @@ from tests.test_reporting_comparison import below, row
 NAMES = ("talks", "mixed")
 
 
-@pytest.fixture(autouse=True)
-def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`talks` asks a small file of conversations without a reader; `mixed` asks another task too."""
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What was measured of `mixed`, which is `talks`, a small file of conversations, and another task."""
     stubs.register()
     talks = {
-        "task": ["locomo"], "task.path": [str(file_of(tmp_path))], "reader": ["none"],
+        "task": ["locomo"], "task.path": [str(file_of(tmp_path_factory.mktemp("talks")))], "reader": ["none"],
         "memory": ["none", "random", "bm25"],
     }  # fmt: skip
     stub = {"task": ["stub"], "memory": ["stub"], "reader": ["stub"]}
     for name, cells in zip(NAMES, ([talks], [talks, stub]), strict=True):
         ConfigStore.instance().store(group="experiment", name=name, package="_global_", node={"cells": cells})
-    monkeypatch.chdir(tmp_path)
-    yield
+    folder = tmp_path_factory.mktemp("measured")
+    assert main(["-m", "+experiment=mixed", f"results={folder}"]) == 0
+    yield folder
     for name in NAMES:
         del ConfigStore.instance().repo["experiment"][f"{name}.yaml"]
+
+
+@pytest.fixture(autouse=True)
+def a_desk(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(results, tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
 
 
 def test_of_a_private_task_the_page_alone_is_published_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "+experiment=talks"]) == 0
-    capsys.readouterr()
     assert main(["report", "+experiment=talks", "--publish"]) == 0
     page = capsys.readouterr().out
     assert (tmp_path / "reports/talks.md").read_text() == page
@@ -58,8 +64,6 @@ def test_of_a_private_task_the_page_alone_is_published_and_says_why(
 
 
 def test_a_page_of_what_nobody_answers_has_rankings_by_kind_and_no_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-m", "+experiment=talks"]) == 0
-    capsys.readouterr()
     assert main(["report", "+experiment=talks"]) == 0
     page = capsys.readouterr().out
     assert page.startswith("**talks**: 3 memories on 1 task, read by `none`.\n")
@@ -77,7 +81,6 @@ def test_a_page_of_what_nobody_answers_has_rankings_by_kind_and_no_answers(capsy
 def test_private_records_and_public_ones_are_not_published_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "+experiment=mixed"]) == 0
     assert main(["report", "+experiment=mixed"]) == 0
     assert "**stub**: answers" in capsys.readouterr().out
     assert main(["report", "+experiment=mixed", "--publish"]) == 2
