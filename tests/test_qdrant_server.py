@@ -18,7 +18,7 @@ from memory_bench.errors import BadInput, Unavailable, Withheld
 from memory_bench.types import Event
 from memory_bench.vectors import VectorMemory
 from tests import engines
-from tests.embedding_server import Act, hangs_up, says
+from tests.local_server import Act, hangs_up, says
 
 
 class Server:
