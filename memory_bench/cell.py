@@ -171,7 +171,8 @@ def _unasked(control: runner.Control) -> dict[str, dict[str, str]]:
     if not control.packs_evidence:
         return {}
     why = "the control packs the evidence itself and does not ask the memory"
-    columns = ("read_seconds", "read_cpu_seconds", "read_gpu_seconds", "read_prompt_tokens", "read_completion_tokens")
+    measured, counted = ("seconds", "cpu_seconds", "gpu_seconds"), ("calls", "prompt_tokens", "completion_tokens")
+    columns = [f"read_{column}" for column in (*measured, *counted)]
     return {column: {"source": "not available", "why": why} for column in columns}
 
 

@@ -37,6 +37,7 @@ SOURCES: Mapping[str, tuple[str, str]] = {
         "measured",
         "as seconds; inside the phase of its row and taken out of it; of what an embedder keeps, when it was asked",
     ),
+    "calls": ("counted", "prompts that the reader was given, to answer or to score, a memory's own under their phase"),
     "prompt_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
     "completion_tokens": ("counted", "by the reader in every call, a memory's own calls under their phase"),
     "cached_tokens": (
@@ -75,6 +76,7 @@ class Region:
         self.phase = phase
         self.meter = meter
         self.inner: list[Region] = []
+        self.calls = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.scored: list[str] = []  # texts whose tokens are counted when the clock has stopped
@@ -192,6 +194,7 @@ class Meter:
         phase = "" if region.phase == "generate" else f"{region.phase}_"
         scored = sum(self.device.count_tokens(text) for text in region.scored)
         return {
+            f"{phase}calls": region.calls,
             f"{phase}prompt_tokens": region.prompt_tokens + scored,
             f"{phase}completion_tokens": region.completion_tokens,
         }
@@ -221,6 +224,7 @@ class MeteredReader:
         region, before = self.meter.current, self._counted()
         completions = self.wrapped.generate(prompts)
         if region is not None and self._counted() == before:  # else a metered reader within has counted them
+            region.calls += len(completions)
             region.prompt_tokens += sum(completion.prompt_tokens for completion in completions)
             region.completion_tokens += sum(completion.completion_tokens for completion in completions)
         return completions
@@ -229,6 +233,7 @@ class MeteredReader:
         region, before = self.meter.current, self._counted()
         scores = self.wrapped.score(prompt, continuations)
         if region is not None and self._counted() == before:
+            region.calls += 1
             region.scored += (prompt, *continuations)  # read and not generated: tokens of a prompt
         return scores
 

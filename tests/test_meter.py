@@ -126,6 +126,7 @@ def test_calls_that_a_memory_makes_are_counted_in_their_phase() -> None:
     costs = meter.costs(write, generate)
     assert (costs["write_prompt_tokens"], costs["write_completion_tokens"]) == (7, 2)
     assert (costs["prompt_tokens"], costs["completion_tokens"]) == (3, 1)
+    assert (costs["write_calls"], costs["calls"]) == (2, 1)
 
 
 def test_a_reader_around_a_metered_one_is_not_counted_twice() -> None:
