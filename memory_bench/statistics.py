@@ -21,7 +21,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betainccinv, betaincinv, ndtri, stdtrit
 
 from memory_bench.resampling import ratio_interval
 
@@ -128,10 +128,10 @@ def macro_mean(
     if error is None:
         return _without_spread(mean, len(column), count, confidence=confidence, bounds=(0.0, 1.0))
     tail = (1 - confidence) / 2
-    student = float(stats.norm.isf(tail) / stats.t.isf(tail, count - 1))
+    student = float(ndtri(tail) / stdtrit(count - 1, tail))
     size = min(mean * (1 - mean) / error**2 * student**2, float(len(column)))
     right, wrong = mean * size, (1 - mean) * size
-    low, high = stats.beta.ppf(tail, right, wrong + 1), stats.beta.isf(tail, right + 1, wrong)
+    low, high = betaincinv(right, wrong + 1, tail), betainccinv(right + 1, wrong, tail)
     return Interval(mean, float(low), float(high), len(column), count, "linearised")
 
 
@@ -154,7 +154,7 @@ def macro_difference(
     mean, error, count = _linearised(left - right, kinds, clusters)
     if error is None:
         return Difference(_without_spread(mean, len(left), count, confidence=confidence, bounds=(-1.0, 1.0)))
-    reach = float(stats.t.isf((1 - confidence) / 2, count - 1)) * error
+    reach = -float(stdtrit(count - 1, (1 - confidence) / 2)) * error
     return Difference(Interval(mean, max(-1.0, mean - reach), min(1.0, mean + reach), len(left), count, "linearised"))
 
 
@@ -170,6 +170,8 @@ def mcnemar(ours: Sequence[float], theirs: Sequence[float]) -> float:
     Raises:
         ValueError: a score between right and wrong, no scores, or unequal lengths.
     """
+    from scipy.stats import binomtest  # most of a second, which a run that compares nothing does not wait for
+
     if len(ours) != len(theirs):
         raise ValueError(f"expected two scores a question, got {len(ours)} of ours and {len(theirs)} of theirs")
     every = [""] * len(ours)  # no clusters: a test of single questions
@@ -177,7 +179,7 @@ def mcnemar(ours: Sequence[float], theirs: Sequence[float]) -> float:
     if graded := sorted({*left.tolist(), *right.tolist()} - {0.0, 1.0}):
         raise ValueError(f"expected right (1) or wrong (0), got {graded[0]:g}: graded scores have paired_difference")
     better, worse = int((left > right).sum()), int((left < right).sum())
-    return float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -223,7 +225,7 @@ def smallest_detectable_difference(
     if k == 1 or np.allclose(residuals, 0.0, rtol=0.0, atol=1e-9):
         return None
     error = math.sqrt(k / (k - 1) * float(residuals @ residuals)) / float(counts.sum())
-    return float(stats.t.ppf(1 - level / 2, k - 1) + stats.t.ppf(power, k - 1)) * error
+    return float(stdtrit(k - 1, 1 - level / 2) + stdtrit(k - 1, power)) * error
 
 
 def _checked(values: Sequence[float], clusters: Sequence[str], *, bounds: tuple[float, float]) -> Floats:
@@ -266,7 +268,7 @@ def _linearised(values: Floats, kinds: Sequence[str], clusters: Sequence[str]) -
 
 
 def _without_spread(mean: float, n: int, clusters: int, *, confidence: float, bounds: tuple[float, float]) -> Interval:
-    differing = float(stats.binomtest(0, clusters).proportion_ci(confidence, method="exact").high)
+    differing = 1 - ((1 - confidence) / 2) ** (1 / clusters)  # Clopper and Pearson's, of none
     low, high = bounds
     # 0 * inf would be nan: a mean that stands on a bound cannot be pulled past it
     down = differing * (mean - low) if mean > low else 0.0
