@@ -43,7 +43,7 @@ class ByEvent(RowMemory):
                 self._write(event)
 
     def _write(self, event: Event) -> None:
-        tokens = self.reader.tokenizer.encode(event.text).ids
+        tokens = self.reader.tokens(event.text)
         if len(tokens) > 1:  # nothing follows a single token: nothing to learn
             self._write_tokens(tokens)
 
@@ -63,4 +63,4 @@ class EngramByEvent(ByEvent, Engram):
         super().__init__(steps=steps, rate=rate, recency=0.0)
 
     def _write_tokens(self, tokens: Sequence[int]) -> None:
-        write_rows(self.reader.model, self.table, [tokens], steps=self.steps, rate=self.rate, recency=0.0)
+        write_rows(self.slotted, self.table, [tokens], steps=self.steps, rate=self.rate, recency=0.0)

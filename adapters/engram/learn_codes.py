@@ -107,7 +107,7 @@ class Texts:
         return torch.tensor(texts), torch.arange(LENGTH) >= torch.tensor(starts)[:, None]
 
     def _cut(self, length: int) -> list[int]:
-        ids = self.random.choice(self.prose)
+        ids: list[int] = self.random.choice(self.prose)
         start = self.random.randrange(len(ids) - length + 1)
         return ids[start : start + length]
 
@@ -121,7 +121,7 @@ class Texts:
     def _facts(self, start: int) -> list[int]:
         names, text = Names(self.random, self.words), self._cut(start)
         while len(text) < LENGTH:
-            text += self.reader.tokenizer.encode(self.factory.fact(self.random, names).sentence + "\n").ids
+            text += self.reader.tokens(self.factory.fact(self.random, names).sentence + "\n")
         return text[:LENGTH]
 
 

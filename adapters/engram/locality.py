@@ -89,7 +89,8 @@ def _read(table: EngramTable, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def _log_probs(reader: LocalReader, tokens_BT: Tensor, look_up: LookUp | None) -> Tensor:
     positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device).expand(len(tokens_BT), -1)
-    return reader.model.next_log_probs(reader.model(tokens_BT, look_up), tokens_BT, positions_BT)
+    found: Tensor = reader.model.next_log_probs(reader.model(tokens_BT, look_up), tokens_BT, positions_BT)
+    return found
 
 
 def neutral_text(reader: LocalReader, documents: Sequence[Document], *, sequences: int, seed: int) -> Tensor:

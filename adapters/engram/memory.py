@@ -15,13 +15,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from adapters.engram.slot import EngramSlot, EngramTable
+from adapters.engram.module import EngramModule
+from adapters.engram.slot import EngramTable
 from adapters.engram.traced import traced
 from adapters.engram.write import write_rows
 from memory_bench.contracts import Reader
 from memory_bench.errors import BadInput
 from memory_bench.events import EventStore
-from memory_bench.readers.local import LocalReader
+from memory_bench.readers.local import LocalReader, Slotted
 from memory_bench.types import Event, Passage, Query, Trace
 
 MOST_RATE = 1000
@@ -35,6 +36,7 @@ class RowMemory(ABC):
     by text alone."""
 
     reader: LocalReader
+    slotted: Slotted
     table: EngramTable
 
     def __init__(self) -> None:
@@ -42,10 +44,13 @@ class RowMemory(ABC):
 
     def attach(self, reader: Reader) -> Reader:
         """Return the reader with this memory's table in its slot. Raises BadInput if the reader has none."""
-        slot = getattr(getattr(reader, "model", None), "slot", None)
-        if not isinstance(slot, EngramSlot):
-            raise BadInput("the engram memory writes into the slot of a reader that has one: type reader=tiny")
-        self.reader = reader  # type: ignore[assignment]
+        slotted = getattr(reader, "slotted", None)
+        slot = getattr(slotted, "slot", None)
+        if not isinstance(slot, EngramModule):
+            raise BadInput(
+                "the engram memory writes into the slot of a reader that has one: type reader=tiny or reader=hf"
+            )
+        self.reader, self.slotted = reader, slotted  # type: ignore[assignment]
         self.table = EngramTable(slot, self.reader.device)
         return self.reader.with_look_up(self.table)
 
@@ -105,9 +110,9 @@ class Engram(RowMemory):
     def settle(self) -> None:
         """Write all events that are held into an empty table."""
         self.table.clear()
-        texts = [self.reader.tokenizer.encode(event.text).ids for event in self.store]
+        texts = [self.reader.tokens(event.text) for event in self.store]
         texts = [tokens for tokens in texts if len(tokens) > 1]  # nothing follows a single token: nothing to learn
-        write_rows(self.reader.model, self.table, texts, steps=self.steps, rate=self.rate, recency=self.recency)
+        write_rows(self.slotted, self.table, texts, steps=self.steps, rate=self.rate, recency=self.recency)
 
     def forget(self, event_ids: Sequence[str]) -> None:
         """Empty the table, since nobody can take one text out of a row; `settle` writes what is still held."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.engram.by_event import ByEvent
-from adapters.engram.slot import EngramSlot
+from adapters.engram.module import EngramModule
 from adapters.engram.token_codes import load
 from memory_bench.contracts import Reader
 
@@ -34,9 +34,9 @@ class EngramOneShot(ByEvent):
 
         Raises BadInput if it has no slot, or if the codes were learned against another reader.
         """
-        slot = getattr(getattr(reader, "model", None), "slot", None)
+        slot = getattr(getattr(reader, "slotted", None), "slot", None)
         weights = [digest for name, digest in reader.identity().items() if name.endswith("model.safetensors")]
-        if isinstance(slot, EngramSlot):
+        if isinstance(slot, EngramModule):
             self.codes.check(slot, str(weights[0] if weights else None))
         return super().attach(reader)
 

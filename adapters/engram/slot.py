@@ -58,7 +58,7 @@ def _compression(path: Path) -> Compression:
 class EngramTable:
     """What was written: one matrix [R, C] a layer, all zero at first. Called by the model for what to add."""
 
-    def __init__(self, slot: EngramSlot, device: torch.device) -> None:
+    def __init__(self, slot: EngramModule, device: torch.device) -> None:
         self.slot = slot
         self.rows = {layer: torch.zeros(slot.table_rows(layer), slot.row_width, device=device) for layer in slot.layers}
 

@@ -25,7 +25,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.engram.address import check_address
-from adapters.engram.slot import EngramSlot, EngramTable
+from adapters.engram.module import EngramModule
+from adapters.engram.slot import EngramTable
 from memory_bench.errors import BadInput
 
 FOLDER = Path(__file__).parent
@@ -50,7 +51,7 @@ class TokenCodes:
         save_file(tensors, file, metadata=kept)
         return _sha256(file)
 
-    def check(self, slot: EngramSlot, weights_sha256: str) -> None:
+    def check(self, slot: EngramModule, weights_sha256: str) -> None:
         """Raises BadInput where they were learned against another slot, or against other weights."""
         check_address(here=slot.describe(), kept=self.slot)
         if self.weights_sha256 != weights_sha256:

@@ -31,7 +31,7 @@ def traced(reader: LocalReader, table: EngramTable, prompt: str) -> list[Trace]:
         reader.score(prompt, [" "])
     finally:
         watched.remove()
-    ids = reader.tokenizer.encode(prompt).ids
+    ids = reader.encode(prompt)
     rows = table.slot.rows(torch.tensor([ids]))
     return [_layer(reader, table, ids, layer, rows[layer][0], seen[layer]) for layer in table.slot.layers]
 

@@ -18,12 +18,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor
 
-from adapters.engram.slot import EngramSlot, EngramTable
+from adapters.engram.module import EngramModule
+from adapters.engram.slot import EngramTable
 from memory_bench.errors import BadInput
-from memory_bench.readers.model import TinyModel
+from memory_bench.readers.local import Slotted
 
-TEXTS_AT_ONCE = 64
-"""So many texts go through the model together: it bounds the memory that a write takes, and changes rounding only."""
+TEXTS_AT_ONCE, NUMBERS_AT_ONCE = 64, 2**20
+"""So many texts go through the model together, or as many as times the vocabulary give so many numbers: it bounds the
+memory that a write takes, and changes rounding only."""
 BETAS = (0.8, 0.95)
 """Of Adam, whose usual ones average over more steps than a write has."""
 
@@ -31,7 +33,7 @@ BETAS = (0.8, 0.95)
 class TouchedRows:
     """The distinct rows that some tokens address, as one small matrix a layer that gradients can reach."""
 
-    def __init__(self, slot: EngramSlot, tokens: Sequence[Tensor]) -> None:
+    def __init__(self, slot: EngramModule, tokens: Sequence[Tensor]) -> None:
         self.slot = slot
         self.found: dict[int, Tensor] = {}
         self.inverse: dict[int, list[Tensor]] = {}
@@ -51,7 +53,7 @@ class TouchedRows:
 
 
 def write_loss(
-    model: TinyModel, tokens_BT: Tensor, real_BT: Tensor, embeddings: Mapping[int, Tensor], weights_B: Tensor
+    model: Slotted, tokens_BT: Tensor, real_BT: Tensor, embeddings: Mapping[int, Tensor], weights_B: Tensor
 ) -> Tensor:
     """Return the next-token loss (nats), summed over all tokens of all texts, each text with its weight."""
     hidden_BTD = model(tokens_BT, lambda _: embeddings)
@@ -61,7 +63,7 @@ def write_loss(
 
 
 def write_rows(
-    model: TinyModel, table: EngramTable, texts: Sequence[Sequence[int]], *, steps: int, rate: float, recency: float
+    model: Slotted, table: EngramTable, texts: Sequence[Sequence[int]], *, steps: int, rate: float, recency: float
 ) -> None:
     """Write the texts (token ids, in the order in which they were told) into the table, from the rows as they are.
 
@@ -72,8 +74,9 @@ def write_rows(
     if not texts:
         return
     device = next(iter(table.rows.values())).device
-    starts = range(0, len(texts), TEXTS_AT_ONCE)
-    parts = [pad(texts[start : start + TEXTS_AT_ONCE], device) for start in starts]
+    at_once = max(1, min(TEXTS_AT_ONCE, NUMBERS_AT_ONCE // len(table.slot.map_V)))
+    starts = range(0, len(texts), at_once)
+    parts = [pad(texts[start : start + at_once], device) for start in starts]
     weights_B = torch.linspace(1 - recency, 1 + recency, len(texts), device=device)
     touched = TouchedRows(table.slot, [tokens_BT for tokens_BT, _ in parts])
     values = {layer: table.rows[layer][found.to(device)].requires_grad_() for layer, found in touched.found.items()}
@@ -82,7 +85,7 @@ def write_rows(
         optimizer.zero_grad()
         for number, (start, (tokens_BT, real_BT)) in enumerate(zip(starts, parts, strict=True)):
             embeddings = touched.embeddings(values, number)
-            weights = weights_B[start : start + TEXTS_AT_ONCE]
+            weights = weights_B[start : start + at_once]
             write_loss(model, tokens_BT, real_BT, embeddings, weights).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     if wrong := sum(int((~values_UC.isfinite().all(1)).sum()) for values_UC in values.values()):

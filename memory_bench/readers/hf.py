@@ -11,10 +11,12 @@ from __future__ import annotations
 import inspect
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +27,8 @@ from memory_bench.readers.attention import REFUSALS, AttentionKernel
 from memory_bench.readers.attention_proof import observe
 from memory_bench.readers.device import OnDevice
 from memory_bench.readers.hf_prompts import Prompts
+from memory_bench.readers.local import Slotted
+from memory_bench.readers.model import LookUp
 from memory_bench.readers.random_weights import DTYPES
 from memory_bench.readers.tiny import _check, choose_device
 from memory_bench.types import Completion
@@ -34,6 +38,16 @@ VARIABLE = "MEMORY_BENCH_HF_MODEL"
 OTHER_THAN_SDPA = {"fa2_pkg": "flash_attention_2", "fa4_pkg": "flash_attention_4"}
 """Choices of attention that `transformers` calls by names of its own (`attn_implementation`)."""
 PROBE = "Ready, " * 32
+PAD = 0
+"""Stands before the shorter of some rows; what Engram takes to stand before a text."""
+
+
+class Graft(Slotted, Protocol):
+    """A slot in a model of `transformers` (see `adapters/engram/grafted`)."""
+
+    def entering(self, embeddings: Mapping[int, Tensor]) -> AbstractContextManager[None]:
+        """Return a context in which layer -> embeddings_BTE of the tokens that are read enter the model."""
+        ...
 
 
 class HfReader(OnDevice):
@@ -58,6 +72,7 @@ class HfReader(OnDevice):
         download: bool,
         trust_remote_code: bool,
         attention: AttentionKernel,
+        slot: Callable[..., Graft] | None = None,
     ) -> None:
         named = find_option("reader.model", model, VARIABLE)
         if batch_size < 1:
@@ -85,7 +100,27 @@ class HfReader(OnDevice):
             )
         self.ends = _ends(loaded, self.tokenizer)
         self.attention = attention
+        self._slot = slot
+        self.look_up: LookUp | None = None
         self._attend()
+
+    @cached_property
+    def slotted(self) -> Graft | None:
+        """The model with a slot in it: made when it is first asked for, since all of the vocabulary is read for it."""
+        return None if self._slot is None else self._slot(self.model, self.tokenizer, alone=self.attention.engine.alone)
+
+    def with_look_up(self, look_up: LookUp) -> Self:
+        """Return a reader with the same weights whose slot reads from `look_up`."""
+        other = copy(self)
+        other.look_up = look_up
+        return other
+
+    def entering(self, tokens_BT: Tensor, new: int) -> AbstractContextManager[None]:
+        """Return a context in which the last `new` of the tokens are read, and what the table holds for them enters."""
+        if self.look_up is None or self.slotted is None:
+            return nullcontext()
+        found = self.look_up(tokens_BT)
+        return self.slotted.entering({layer: embeddings_BTE[:, -new:] for layer, embeddings_BTE in found.items()})
 
     def begin(self, *, carry: bool) -> None:
         """Nothing is kept that could be forgotten."""
@@ -110,6 +145,13 @@ class HfReader(OnDevice):
 
     def count_tokens(self, text: str) -> int:
         return self.prompts.count(text)
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text that stands alone. Raises BadInput where the model cannot read as many."""
+        tokens = self.prompts.alone(text)
+        if len(tokens) > (most := self.window_tokens + self.prompts.frame_tokens):
+            raise BadInput(f"a text of {len(tokens)} tokens is to be written, {self.name} reads {most} at most")
+        return tokens
 
     def encode(self, prompt: str, continuation: str = "") -> list[int]:
         """Return all tokens that the model is given. Raises BadInput if there are none, or too many."""
@@ -205,7 +247,8 @@ class Reading:
     def __init__(self, reader: HfReader, rows: list[list[int]]) -> None:
         self._reader = reader
         length = max(map(len, rows))
-        self._new_BT = torch.tensor([[*[0] * (length - len(row)), *row] for row in rows], device=reader.device)
+        self._all_BT = torch.tensor([[*[PAD] * (length - len(row)), *row] for row in rows], device=reader.device)
+        self._new_BT = self._all_BT
         mask_BT = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=reader.device)
         self._mask_BT = None if bool(mask_BT.all()) else mask_BT
         self._past: Any = None
@@ -220,7 +263,8 @@ class Reading:
                 options["position_ids"] = places_BT[:, -self._new_BT.shape[1] :]
         if "logits_to_keep" in self._reader.takes:
             options["logits_to_keep"] = last
-        with self._reader.attention.engine.alone():
+        entering = self._reader.entering(self._all_BT, self._new_BT.shape[1])
+        with self._reader.attention.engine.alone(), entering:
             out = self._reader.model(input_ids=self._new_BT, **options)
         self._past = out.past_key_values
         log_probs_BNV: Tensor = out.logits[:, -last:].float().log_softmax(-1)
@@ -229,6 +273,7 @@ class Reading:
     def append(self, tokens_B: Tensor) -> None:
         """Let a token follow each row."""
         self._new_BT = tokens_B[:, None]
+        self._all_BT = torch.cat([self._all_BT, self._new_BT], dim=1)
         if self._mask_BT is not None:
             self._mask_BT = torch.cat([self._mask_BT, self._mask_BT.new_ones(len(tokens_B), 1)], dim=1)
 

@@ -42,13 +42,17 @@ class Prompts:
     def count(self, text: str) -> int:
         return len(self._plain(text))
 
+    def alone(self, text: str) -> list[int]:
+        """Return the tokens of a text that is no prompt: behind the first tokens of a cloze, in no template."""
+        return [*self._first, *self._plain(text)]
+
     def encode(self, prompt: str, continuation: str = "") -> list[int]:
         """Return the tokens of a prompt, framed, and of a continuation behind it, written as one text.
 
         In a chat the answer begins a line of its own: the space that parts a continuation from a cloze is left out.
         """
         if self.style == "cloze":
-            return [*self._first, *self._plain(prompt + continuation)]
+            return self.alone(prompt + continuation)
         framed: str = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             chat_template=self._template,

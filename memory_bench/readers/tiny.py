@@ -21,7 +21,7 @@ from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
 from memory_bench.readers.device import OnDevice
 from memory_bench.readers.local import Bias
-from memory_bench.readers.model import LookUp, Past, Slot
+from memory_bench.readers.model import LookUp, Past, Slot, TinyModel
 from memory_bench.readers.prefix import PrefixCache
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
@@ -68,6 +68,10 @@ class TinyReader(OnDevice):
         self.look_up: LookUp | None = None
         self.biases: tuple[Bias, ...] = ()
         self.prefixes = PrefixCache(prefix_bytes)
+
+    @property
+    def slotted(self) -> TinyModel:
+        return self.model
 
     def with_look_up(self, look_up: LookUp) -> Self:
         """Return a reader with the same weights whose slot reads from `look_up`."""
@@ -156,12 +160,16 @@ class TinyReader(OnDevice):
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode(text).ids)
 
+    def tokens(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer.encode(text).ids
+        return tokens
+
     def encode(self, prompt: str, continuation: str = "") -> list[int]:
         """Return the token ids of a prompt, which leaves room for an answer, or of a prompt with one that is given.
 
         Raises BadInput if it is empty or exceeds the window.
         """
-        tokens: list[int] = self.tokenizer.encode(prompt + continuation).ids
+        tokens = self.tokens(prompt + continuation)
         most = self.window_tokens - (0 if continuation else self.max_new_tokens)
         if not 0 < len(tokens) <= most:
             raise BadInput(
