@@ -12,7 +12,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_bench import clock
+from memory_bench import clock, tally
 from memory_bench.contracts import Embedder, Reader
 from memory_bench.energy import GpuEnergy
 from memory_bench.types import Completion
@@ -45,6 +46,13 @@ SOURCES: Mapping[str, tuple[str, str]] = {
         "by the reader: of the prompt, read in an earlier turn that is carried; null where it has no prefix cache",
     ),
     "first_token_seconds": ("measured", "by the reader, null where it does not say"),
+    "retries": ("counted", "requests to a busy server that had to be made again; no second holds them or the pauses"),
+    "kept_answers": (
+        "counted",
+        "answers kept from an earlier request: nothing was asked, so that the seconds of their phase are null",
+    ),
+    "server_prompt_tokens": ("counted", "by the reader's server, of the requests that it answered now"),
+    "server_completion_tokens": ("counted", "by the reader's server, of the requests that it answered now"),
     "context_tokens": ("counted", "the packed passages with separators, in the reader's tokens"),
     "repeated_tokens": (
         "counted",
@@ -80,12 +88,16 @@ class Region:
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.scored: list[str] = []  # texts whose tokens are counted when the clock has stopped
+        self.counts: Counter[str] = Counter()
         self.closed = False
-        self.seconds = self.cpu_seconds = 0.0
+        self.seconds: float | None = 0.0  # None: nobody can say, as of an answer that was kept
+        self.cpu_seconds: float | None = 0.0
         self.gpu_seconds: float | None = None
 
     def __enter__(self) -> Region:
         self._outer, self.meter.current = self.meter.current, self
+        self.counts = tally.begin()
+        self._unknown = clock.unknown()
         self._mark = self.meter.device.mark()
         self._cpu = time.process_time_ns()
         self._start = clock.now_ns()
@@ -96,10 +108,14 @@ class Region:
         gpu_seconds = self.meter.device.seconds_between(self._mark, self.meter.device.mark())
         seconds = (clock.now_ns() - self._start) / 1e9 - self.meter.empty_seconds
         cpu_seconds = (time.process_time_ns() - self._cpu) / 1e9 - self.meter.empty_cpu_seconds
-        self.seconds = max(0.0, seconds - sum(region.seconds for region in self.inner))
-        self.cpu_seconds = max(0.0, cpu_seconds - sum(region.cpu_seconds for region in self.inner))
+        if clock.unknown() > self._unknown:
+            self.seconds = self.cpu_seconds = None
+        else:
+            self.seconds = max(0.0, seconds - sum(region.seconds or 0.0 for region in self.inner))
+            self.cpu_seconds = max(0.0, cpu_seconds - sum(region.cpu_seconds or 0.0 for region in self.inner))
         if gpu_seconds is not None:
             self.gpu_seconds = gpu_seconds - sum(region.gpu_seconds or 0.0 for region in self.inner)
+        tally.end()
         self.closed = True
         self.meter.current = self._outer
         if self._outer is not None:
@@ -121,8 +137,8 @@ class Meter:
         self.energy = GpuEnergy() if device.mark() is not None else None  # what has no events is no GPU
         self.empty_seconds = self.empty_cpu_seconds = 0.0
         empty = [self._empty() for _ in range(EMPTY_REGIONS)]
-        self.empty_seconds = statistics.median(region.seconds for region in empty)
-        self.empty_cpu_seconds = statistics.median(region.cpu_seconds for region in empty)
+        self.empty_seconds = statistics.median(region.seconds or 0.0 for region in empty)
+        self.empty_cpu_seconds = statistics.median(region.cpu_seconds or 0.0 for region in empty)
 
     def region(self, phase: Phase) -> Region:
         return Region(phase, self)
@@ -144,7 +160,12 @@ class Meter:
         for region in regions:
             own = _seconds(region.phase, [region]) | self._tokens(region)
             columns |= own if region.closed else dict.fromkeys(own)
+            columns |= {f"{_prefix(region.phase)}{what}": number for what, number in region.counts.items()}
         inner = [region for outer in regions for region in outer.inner]
+        embedded: Counter[str] = Counter()
+        for region in inner:
+            embedded.update(region.counts)
+        columns |= {f"embed_{what}": number for what, number in embedded.items()}
         return columns | (_seconds("embed", inner) if self.embeds else dict.fromkeys(_seconds("embed", inner)))
 
     def peaks(self) -> dict[str, float | None]:
@@ -175,7 +196,9 @@ class Meter:
     def _not_available(self) -> dict[str, str]:
         reasons = {}
         if self.device.mark() is None:
-            reasons["gpu_seconds"] = reasons["embed_gpu_seconds"] = "the reader's device has no events (it is a CPU)"
+            reasons["gpu_seconds"] = reasons["embed_gpu_seconds"] = (
+                "the reader's device has no events (it is a CPU, or a server's)"
+            )
         if reason := "NVML counts GPUs, and the reader's device is none" if not self.energy else self.energy.missing:
             reasons["energy_joules"] = reason
         if self.device.peak_device_bytes() is None:
@@ -190,8 +213,7 @@ class Meter:
         return reasons
 
     def _tokens(self, region: Region) -> dict[str, float | None]:
-        # the answer is what a run is about: its tokens go by their plain names
-        phase = "" if region.phase == "generate" else f"{region.phase}_"
+        phase = _prefix(region.phase)
         scored = sum(self.device.count_tokens(text) for text in region.scored)
         return {
             f"{phase}calls": region.calls,
@@ -282,13 +304,24 @@ class MeteredEmbedder:
         return self.wrapped.identity()
 
 
+def _prefix(phase: Phase) -> str:
+    # the answer is what a run is about: what is counted of it goes by plain names
+    return "" if phase == "generate" else f"{phase}_"
+
+
 def _seconds(phase: Phase, regions: Sequence[Region]) -> dict[str, float | None]:
     on_device = [region.gpu_seconds for region in regions if region.gpu_seconds is not None]
     return {
-        f"{phase}_seconds": sum(region.seconds for region in regions),
-        f"{phase}_cpu_seconds": sum(region.cpu_seconds for region in regions),
+        f"{phase}_seconds": _sum(region.seconds for region in regions),
+        f"{phase}_cpu_seconds": _sum(region.cpu_seconds for region in regions),
         f"{phase}_gpu_seconds": sum(on_device) if on_device else None,
     }
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum; None where one is not known."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def _resident_peak() -> int:

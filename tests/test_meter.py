@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from memory_bench import clock, tally
 from memory_bench.meter import SOURCES, Meter, MeteredReader
 from memory_bench.types import Completion
 from tests.stubs import StubEmbedder, StubReader
@@ -112,7 +113,7 @@ def test_without_device_events_device_seconds_are_null_with_the_reason() -> None
     assert meter.costs(region)["generate_gpu_seconds"] is None
     assert meter.sources()["gpu_seconds"] == {
         "source": "not available",
-        "why": "the reader's device has no events (it is a CPU)",
+        "why": "the reader's device has no events (it is a CPU, or a server's)",
     }
 
 
@@ -127,6 +128,36 @@ def test_calls_that_a_memory_makes_are_counted_in_their_phase() -> None:
     assert (costs["write_prompt_tokens"], costs["write_completion_tokens"]) == (7, 2)
     assert (costs["prompt_tokens"], costs["completion_tokens"]) == (3, 1)
     assert (costs["write_calls"], costs["calls"]) == (2, 1)
+
+
+def test_a_stretch_of_unknown_length_leaves_what_is_timed_around_it_without_one() -> None:
+    meter = Meter(StubReader())
+    with meter.region("read") as read, meter.region("embed"):
+        clock.charge(clock.now_ns(), None)
+    with meter.region("generate") as generate:
+        wait(LONG)
+    costs = meter.costs(read, generate)
+    assert [costs["read_seconds"], costs["read_cpu_seconds"]] == [None, None]
+    assert costs["generate_seconds"] is not None
+    assert costs["generate_seconds"] > LONG / 2
+
+
+def test_what_a_plug_in_counts_is_a_column_of_the_phase_in_which_it_does() -> None:
+    meter = Meter(StubReader())
+    meter.embedder(StubEmbedder())
+    tally.count("retries", 9)  # nobody is timed
+    with meter.region("read") as read:
+        tally.count("retries", 1)
+        with meter.region("embed"):
+            tally.count("retries", 2)
+        tally.count("retries", 4)
+    with meter.region("generate") as generate:
+        tally.count("retries", 0)
+    costs = meter.costs(read, generate)
+    assert [costs[f"{phase}retries"] for phase in ("read_", "embed_", "")] == [5, 2, 0]
+    with meter.region("write") as write:
+        pass
+    assert not [column for column in meter.costs(write) if "retries" in column]
 
 
 def test_a_reader_around_a_metered_one_is_not_counted_twice() -> None:
