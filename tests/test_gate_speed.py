@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,9 +18,9 @@ from memory_bench import plans
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
 from memory_bench.guards.speed import benchmarks, calibrate, command, revisions
-from memory_bench.guards.speed.calibrate import LEVELS, Calibration
+from memory_bench.guards.speed.calibrate import Calibration
 from memory_bench.guards.speed.gate import SpeedGate, verdict
-from memory_bench.guards.speed.rounds import Process, Seconds, Side, take_turns
+from memory_bench.guards.speed.rounds import Process, Seconds, Side, take_turns, undisturbed
 from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, judge, ratio
 from memory_bench.guards.verdict_files import AnyWord, Line, junit, markdown, overall
 from tests.revisions import git, package, repository
@@ -26,7 +28,7 @@ from tests.revisions import git, package, repository
 LIMITS = Limits(confidence=0.99, floor=0.03, matters=0.10)
 QUIET = list(1 + 0.004 * np.random.default_rng(0).standard_normal(16))
 NOISY = list(1 + 0.300 * np.random.default_rng(0).standard_normal(16))
-SMALL = SpeedGate(0.99, 0.03, 0.10, processes=1, rounds=6, memories=["one"], cell=["+task=a"])
+SMALL = SpeedGate(0.99, 0.03, 0.10, processes=1, rounds=6, repeats=1, memories=["one"], cell=["+task=a"])
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,11 @@ def test_too_few_pairs_are_no_data_and_halves_of_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="as many seconds on both sides, got 2 and 1"):
         ratio([1.0, 2.0], [1.0], confidence=0.99)
     with pytest.raises(BadInput, match="floor < matters"):
-        SpeedGate(0.99, 0.2, 0.1, 4, 4, [], [])
+        SpeedGate(0.99, 0.2, 0.1, 4, 4, 1, [], [])
     with pytest.raises(BadInput, match="1 processes of 5 rounds are fewer than 6 pairs"):
-        SpeedGate(0.99, 0.03, 0.1, 1, 5, [], [])
+        SpeedGate(0.99, 0.03, 0.1, 1, 5, 1, [], [])
+    with pytest.raises(BadInput, match="repeats: 0, expected at least 1 run"):
+        SpeedGate(0.99, 0.03, 0.1, 4, 4, 0, [], [])
 
 
 def test_a_run_that_only_waits_longer_is_neither_an_alarm_nor_a_pass() -> None:
@@ -79,29 +83,36 @@ def test_a_run_that_only_waits_longer_is_neither_an_alarm_nor_a_pass() -> None:
 
 def test_two_trees_take_turns_in_processes_of_their_own_and_a_slowdown_is_found(tmp_path: Path) -> None:
     base, head = (Side(name, package(tmp_path / name, seconds)) for name, seconds in (("base", 0.004), ("head", 0.04)))
-    found = take_turns(head, base, SMALL.subjects, processes=2, rounds=3, seed=0)["one"]
+    found = take_turns(head, base, SMALL.subjects, processes=2, rounds=3, repeats=1, seed=0)["one"]
     assert len(found.head) == len(found.base) == len(found.head_cpu) == 6
     assert all(0.04 <= one < 0.4 for one in found.head_cpu)
     slower = SMALL.judge(head, base)["one"]
     assert slower.word == "fail"
     assert slower.reason.endswith("confirmed by a second fresh run")
-    slowed = take_turns(base, base, SMALL.subjects, processes=1, rounds=6, slower=9.0)["one"]
+    slowed = take_turns(base, base, SMALL.subjects, processes=1, rounds=6, repeats=1, slower=9.0)["one"]
     assert judge(slowed.head_cpu, slowed.base_cpu, LIMITS).word == "fail"
+
+
+def test_of_several_runs_the_least_of_each_row_counts() -> None:
+    runs = [{"cpu_seconds": [1.0, 5.0, 3.0]}, {"cpu_seconds": [4.0, 2.0, 9.0]}]
+    assert undisturbed(runs, "cpu_seconds") == 1 + 2 + 3
+    with pytest.raises(Unavailable, match="runs of one cell have 1 and 2 rows: what it does is not the same each time"):
+        undisturbed([{"seconds": [1.0]}, {"seconds": [1.0, 2.0]}], "seconds")
 
 
 def test_a_side_that_cannot_be_timed_says_why(tmp_path: Path) -> None:
     side = Side("head", package(tmp_path / "head", 0.0))
     other = Side("base", tmp_path / "empty")
     other.tree.mkdir()
-    process = Process(side, ["+task=a"])
+    process = Process(side)
+    process.warm([["+task=a"]])
     for asked, why in (("fail", "RuntimeError: it refused"), ("die", "its process ended: the engine broke")):
         with pytest.raises(Unavailable, match=f"head cannot be timed: {why}"):
             process.run([asked])
     process.close()
-    with pytest.raises(Unavailable, match=r"base cannot be timed: its process reads .*, and not"):
-        Process(
-            other, ["+task=needle", "+memory=bm25"]
-        )  # nothing lies there, so that what is installed would have been timed
+    with closing(Process(other)) as process, pytest.raises(Unavailable, match=r"its process reads .*, and not .*empty"):
+        # nothing lies there, so that what is installed would have been timed
+        process.warm([["+task=needle", "+memory=bm25"]])
 
 
 def test_an_alarm_that_does_not_come_again_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,20 +181,23 @@ def test_a_base_with_other_dependencies_gets_an_environment_or_it_is_said_that_i
 def test_a_calibration_goes_on_where_it_was_cut_off_and_says_what_is_seen(two_commits: Path, tmp_path: Path) -> None:
     rows = tmp_path / calibrate.FILE
     side, told = Side("head", two_commits), list[plans.Row]()
-    calibrate.run(SMALL, side, trials=1, file=rows, told=told.append)
-    assert [row["key"]["slower"] for row in told] == list(LEVELS)
+    run = partial(calibrate.run, SMALL, side, trials=1, file=rows, told=told.append)
+    run(levels=(0.0, 0.2))
+    assert [row["key"]["slower"] for row in told] == [0.0, 0.2]
     kept = rows.read_text()
-    calibrate.run(SMALL, side, trials=1, file=rows, told=told.append)
+    run(levels=(0.0, 0.2))
     assert rows.read_text() == kept
+    run(levels=(0.0,), loaded=True)
+    assert told[-1]["key"] == {"slower": 0.0, "trial": 0, "loaded": True}
     known = calibrate.read(SMALL, rows)
     assert known is not None
-    assert known.trials == dict.fromkeys(LEVELS, 1)
-    assert calibrate.read(SpeedGate(0.9, 0.03, 0.1, 1, 6, ["one"], ["+task=a"]), rows) is None
+    assert known.trials == {0.0: 2, 0.2: 1}
+    assert calibrate.read(SpeedGate(0.9, 0.03, 0.1, 1, 6, 1, ["one"], ["+task=a"]), rows) is None
 
 
 def test_what_a_calibration_says_follows_from_its_rows() -> None:
     def row(level: float, word: str, low: float) -> plans.Row:
-        return {"key": {"slower": level}, "subjects": {"one": {"word": word, "ratio": {"low": low}}}}
+        return {"key": {"slower": level, "loaded": False}, "subjects": {"one": {"word": word, "ratio": {"low": low}}}}
 
     found = calibrate.summary([
         row(0.0, "pass", 0.99), row(0.0, "fail", 1.031), row(0.05, "inconclusive", 1.0), row(0.10, "fail", 1.05),

@@ -7,7 +7,9 @@ python -m memory_bench gate --base main                          and whether a r
                                                                  the two in turn on this machine
 python -m memory_bench gate --benchmarks BASE HEAD               or whether benchmarks did: folders of files that
                                                                  pytest-benchmark wrote in turn, by name in pairs
-python -m memory_bench gate --calibrate --trials 20              what the gate for time is worth on this machine
+python -m memory_bench gate --calibrate --trials 20              what the gate for time is worth on this machine:
+                            --levels 0 0.1 --loaded              of these slowdowns, while another process computes
+                            --publish                            the page of the trials that ran: reports/gate.md
 python -m memory_bench gate --base main --memory NAME            time alone, of one memory: of this repository, or of
                                                                  the one that stands here and brings it
                             --markdown FILE --junit FILE         and every verdict in a file
@@ -32,6 +34,7 @@ from memory_bench.guards.baselines import Baseline, Snapshot, load, save, snapsh
 from memory_bench.guards.speed import command as speed
 from memory_bench.guards.verdict_files import AnyWord, Line, junit, markdown, overall, write
 from memory_bench.guards.verdicts import Verdict, differences, judge
+from memory_bench.lending import Lender
 
 PASSED = 0
 EXIT_CODES: Mapping[AnyWord, int] = {"pass": PASSED, "inconclusive": PASSED, "fail": 1, "no data": 2}
@@ -127,18 +130,19 @@ def cells(experiment: str) -> dict[str, tuple[str, ...]]:
 
 def _verdicts(matrix: Matrix, baseline: Baseline, measured: Measured) -> Iterator[tuple[str, Verdict]]:
     """Yield a verdict a cell and fill `measured` on the way."""
+    lender = Lender()
     with tempfile.TemporaryDirectory(prefix="memory_bench-gate-") as folder:  # nothing measured before is believed
         for name, overrides in matrix.items():
-            made = measured[name] = _measure((*overrides, f"results={folder}"))
+            made = measured[name] = _measure((*overrides, f"results={folder}"), lender)
             yield name, made if isinstance(made, Verdict) else judge(made, baseline.cells.get(name))
     for name in baseline.cells.keys() - matrix.keys():
         yield name, Verdict("no data", "it has a baseline and is no cell of the matrix any more")
 
 
-def _measure(overrides: Sequence[str]) -> Snapshot | Verdict:
+def _measure(overrides: Sequence[str], lender: Lender) -> Snapshot | Verdict:
     command = " ".join(["python -m memory_bench", *overrides])
     try:
-        outcome = cell.measure(config.compose(overrides), command=command, alone=False)
+        outcome = cell.measure(config.compose(overrides), command=command, alone=False, lender=lender)
     except Unavailable as error:
         return Verdict("no data", config.one_line(error))
     except BadInput as error:

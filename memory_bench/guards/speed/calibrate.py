@@ -1,13 +1,18 @@
 """What the gate for time is worth on this machine: base against itself, and against itself slowed down on purpose.
 
 A trial is a whole verdict. `results/gate/speed.jsonl` has a line a trial: a calibration that was cut off goes on.
+Trials can be run while another process computes, as on a machine that is shared.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +27,8 @@ LEVELS = (0.0, 0.03, 0.05, 0.10, 0.20)
 FOUND = 0.9
 """Share of trials in which a slowdown has to be found for the gate to count as one that sees it."""
 FILE = Path("results/gate/speed.jsonl")
+NEIGHBOUR = "import numpy; a = numpy.ones((1000, 1000))\nwhile True: a @ a"
+"""What computes beside loaded trials: it takes a core, and the memory's bandwidth with it."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,26 @@ class Calibration:
         return any(share < FOUND for level, share in self.alarms.items() if level >= slowdown)
 
 
-def run(gate: SpeedGate, side: Side, *, trials: int, file: Path, told: Callable[[Row], None]) -> list[Row]:
-    """Return the rows of all trials: what the file holds already, and what was missing. `side` is both sides."""
+def run(
+    gate: SpeedGate,
+    side: Side,
+    *,
+    trials: int,
+    file: Path,
+    told: Callable[[Row], None],
+    levels: Sequence[float] = LEVELS,
+    loaded: bool = False,
+) -> list[Row]:
+    """Return the rows of all trials: what the file holds already, and what was missing. `side` is both sides.
+
+    `loaded` trials have another process beside them that computes all the time.
+    """
 
     def jobs(_: Sequence[Row]) -> Iterator[Job]:
         for trial in range(trials):  # levels in turn: a machine that changes while this runs changes all of them
-            for level in LEVELS:
-                yield Job({"slower": level, "trial": trial}, partial(_trial, gate, side, level))
+            for level in levels:
+                key = {"slower": level, "trial": trial, "loaded": loaded}
+                yield Job(key, partial(_trial, gate, side, level, loaded=loaded))
 
     return plans.run(shared(gate), jobs, file, told=told)
 
@@ -88,9 +108,23 @@ def summary(rows: Sequence[Row]) -> Calibration:
     )
 
 
-def _trial(gate: SpeedGate, side: Side, level: float) -> Row:
-    found: dict[str, Timing] = gate.judge(side, side, slower=level)
-    return {"subjects": {name: asdict(timing) for name, timing in found.items()}, "when": provenance.now()}
+def _trial(gate: SpeedGate, side: Side, level: float, *, loaded: bool) -> Row:
+    with _neighbour() if loaded else nullcontext():
+        begun = time.perf_counter()
+        found: dict[str, Timing] = gate.judge(side, side, slower=level)
+        took = time.perf_counter() - begun
+    subjects = {name: asdict(timing) for name, timing in found.items()}
+    return {"subjects": subjects, "seconds": took, "when": provenance.now(), **plans.where(["numpy", "scipy"])}
+
+
+@contextmanager
+def _neighbour() -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", NEIGHBOUR])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _share(found: Sequence[Row], word: str) -> float:

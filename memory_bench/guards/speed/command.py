@@ -11,7 +11,7 @@ from rich.table import Table
 
 from memory_bench import plans, terminal
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.guards.speed import benchmarks, calibrate, revisions
+from memory_bench.guards.speed import benchmarks, calibrate, page, revisions
 from memory_bench.guards.speed.calibrate import FILE, Calibration
 from memory_bench.guards.speed.gate import SpeedGate
 from memory_bench.guards.speed.rule import Timing, judge
@@ -30,6 +30,9 @@ class Typed:
     benchmarks: tuple[Path, Path] | None
     calibrate: bool
     trials: int
+    levels: Sequence[float]
+    loaded: bool
+    publish: bool
     gate: str
     memory: str | None
     markdown: Path | None
@@ -53,6 +56,9 @@ def parse(argv: Sequence[str]) -> Typed:
     parser.add_argument("--benchmarks", nargs=2, type=Path, metavar=("BASE", "HEAD"))
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--levels", type=float, nargs="+", default=calibrate.LEVELS, metavar="SHARE")
+    parser.add_argument("--loaded", action="store_true")
+    parser.add_argument("--publish", action="store_true")
     parser.add_argument("--gate", default=GATE)
     parser.add_argument("--memory")
     parser.add_argument("--markdown", type=Path)
@@ -63,6 +69,8 @@ def parse(argv: Sequence[str]) -> Typed:
         raise BadInput(f"gate: {error}; see gate --help") from None
     if given.trials < 1:
         raise BadInput(f"--trials {given.trials}: expected at least 1")
+    if wrong := [level for level in given.levels if not 0 <= level <= 10]:
+        raise BadInput(f"--levels {wrong[0]:g}: expected shares such as 0 (base against itself) and 0.1 (10 % slower)")
     asked = [name for name in ("base", "benchmarks", "calibrate") if getattr(given, name)]
     if len(asked) > 1:
         raise BadInput(f"gate takes one of --{' and --'.join(asked)} at a time")
@@ -82,16 +90,28 @@ def lines(typed: Typed) -> list[Line]:
 
 
 def calibrated(typed: Typed) -> int:
-    """Run the trials that are missing and print what the gate is worth here."""
+    """Run the trials that are missing and print what the gate is worth here, or make the page of those that ran."""
     if typed.left:
-        raise BadInput(f"gate --calibrate does not take {typed.left[0]!r}: there are --trials N and --gate NAME")
-    gate, console = _gate(typed), terminal.stdout()
+        raise BadInput(f"gate --calibrate does not take {typed.left[0]!r}; see gate --help")
+    console = terminal.stdout()
+    if typed.publish:
+        console.print(f"written: {page.publish(FILE)}", soft_wrap=True)
+        return DONE
 
     def told(row: Row) -> None:
         words = ", ".join(f"{name} {timing['word']}" for name, timing in row["subjects"].items())
-        console.print(f"{row['key']['slower']:.0%} slower, trial {row['key']['trial'] + 1}: {words}", soft_wrap=True)
+        key = row["key"]
+        console.print(
+            f"{key['slower']:.0%} slower{', loaded' * key['loaded']}, trial {key['trial'] + 1}: {words} "
+            f"({row['seconds']:.0f} s)",
+            soft_wrap=True,
+        )
 
-    rows = calibrate.run(gate, revisions.head(revisions.root()), trials=typed.trials, file=FILE, told=told)
+    gate = _gate(typed)
+    rows = calibrate.run(
+        gate, revisions.head(revisions.root()), trials=typed.trials, file=FILE, told=told, levels=typed.levels,
+        loaded=typed.loaded,
+    )  # fmt: skip
     found = calibrate.summary(rows)
     console.print(_table(found))
     seen = "none that was tried" if found.detectable is None else f"{found.detectable:.0%}"

@@ -14,7 +14,8 @@ from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, Timing, judge
 class SpeedGate:
     """Limits, and what is timed: `processes` fresh processes a side with `rounds` pairs each of every subject.
 
-    A subject is a memory in the `cell` of these overrides. Raises BadInput for limits that are none, and too few pairs.
+    A pair is made of `repeats` runs of each side. A subject is a memory in the `cell` of these overrides. Raises
+    BadInput for limits that are none, and too few pairs.
     """
 
     confidence: float
@@ -22,6 +23,7 @@ class SpeedGate:
     matters: float
     processes: int
     rounds: int
+    repeats: int
     memories: Sequence[str]
     cell: Sequence[str]
 
@@ -39,6 +41,8 @@ class SpeedGate:
             raise BadInput(
                 f"conf/gate: {self.processes} processes of {self.rounds} rounds are fewer than {LEAST_PAIRS} pairs"
             )
+        if self.repeats < 1:
+            raise BadInput(f"conf/gate: repeats: {self.repeats}, expected at least 1 run of each side in a pair")
 
     def limits(self) -> Limits:
         return Limits(self.confidence, self.floor, self.matters)
@@ -55,7 +59,9 @@ class SpeedGate:
     def _judged(
         self, head: Side, base: Side, subjects: Mapping[str, Sequence[str]], slower: float
     ) -> dict[str, Timing]:
-        found = take_turns(head, base, subjects, processes=self.processes, rounds=self.rounds, slower=slower)
+        found = take_turns(
+            head, base, subjects, processes=self.processes, rounds=self.rounds, repeats=self.repeats, slower=slower
+        )
         return {name: verdict(seconds, self.limits()) for name, seconds in found.items()}
 
 

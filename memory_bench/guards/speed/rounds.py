@@ -1,4 +1,9 @@
-"""Two revisions take turns: fresh processes of both, warm, asked one at a time and in random order within each pair."""
+"""Two revisions take turns: fresh processes of both, warm, asked one at a time and in random order within each pair.
+
+What a run took is told row by row of its ledger, a row being an operation or a question. A pair is made of several runs
+of each side: of each row the least time counts, since all that can happen to it on a shared machine is that it takes
+longer. A burst spoils the rows that it falls into, and not the run.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,19 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from memory_bench.errors import Unavailable
 
 WORKER = Path(__file__).with_name("worker.py")
+
+Run = Mapping[str, Sequence[float]]
+"""`seconds` by the clock and `cpu_seconds` of the processor, a number a row of the ledger."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,9 @@ class Seconds:
 
 
 class Process:
-    """A worker of one side, for cells of these overrides. Raises Unavailable where it ends, or cannot run them."""
+    """A worker of one side. Raises Unavailable where it ends, or cannot run what it is asked for."""
 
-    def __init__(self, side: Side, overrides: Sequence[str]) -> None:
+    def __init__(self, side: Side) -> None:
         self.side = side
         paths = [str(side.tree), str(side.tree / "src"), os.environ.get("PYTHONPATH")]  # before what is installed
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
@@ -49,13 +59,14 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
             cwd=side.tree,
         )  # fmt: skip
-        try:
-            self._check_tree(overrides)
-        except Unavailable:
-            self.close()
-            raise
 
-    def run(self, overrides: Sequence[str], *, slower: float = 0.0) -> Mapping[str, float]:
+    def warm(self, cells: Sequence[Sequence[str]]) -> None:
+        """Run each cell once: what is imported and compiled at first use is no part of a pair."""
+        self._check_tree(cells[0])
+        for overrides in cells:
+            self.run(overrides)
+
+    def run(self, overrides: Sequence[str], *, slower: float = 0.0) -> Run:
         return self._ask({"overrides": list(overrides), "slower": slower})
 
     def close(self) -> None:
@@ -102,35 +113,48 @@ def take_turns(
     *,
     processes: int,
     rounds: int,
+    repeats: int,
     slower: float = 0.0,
     seed: int | None = None,
 ) -> dict[str, Seconds]:
     """Return the seconds of each subject (name -> overrides), `processes` times `rounds` pairs of each.
 
-    `slower` slows head down by a share, for a calibration. Raises Unavailable where a side cannot run a subject.
+    A pair is made of `repeats` runs of each side. `slower` slows head down by a share, for a calibration. Raises
+    Unavailable where a side cannot run a subject.
     """
     chance = random.Random(seed)
     found = {name: Seconds() for name in subjects}
     for _ in range(processes):
-        with _both(head, base, next(iter(subjects.values()))) as (ours, theirs):
-            for overrides in subjects.values():  # what is imported and compiled at first use is no part of a pair
-                ours.run(overrides)
-                theirs.run(overrides)
+        with _both(head, base, list(subjects.values())) as (ours, theirs):
             for name in chance.sample(list(subjects) * rounds, len(subjects) * rounds):
-                order = chance.sample((ours, theirs), 2)
-                took = {one: one.run(subjects[name], slower=slower if one is ours else 0.0) for one in order}
-                found[name].head.append(took[ours]["seconds"])
-                found[name].base.append(took[theirs]["seconds"])
-                found[name].head_cpu.append(took[ours]["cpu_seconds"])
-                found[name].base_cpu.append(took[theirs]["cpu_seconds"])
+                runs: dict[Process, list[Run]] = {ours: [], theirs: []}
+                for _ in range(repeats):
+                    for one in chance.sample((ours, theirs), 2):
+                        runs[one].append(one.run(subjects[name], slower=slower if one is ours else 0.0))
+                found[name].head.append(undisturbed(runs[ours], "seconds"))
+                found[name].base.append(undisturbed(runs[theirs], "seconds"))
+                found[name].head_cpu.append(undisturbed(runs[ours], "cpu_seconds"))
+                found[name].base_cpu.append(undisturbed(runs[theirs], "cpu_seconds"))
     return found
 
 
+def undisturbed(runs: Sequence[Run], which: str) -> float:
+    """Return the sum over rows of the least that any run took. Raises Unavailable where runs differ in their rows."""
+    lengths = sorted({len(run[which]) for run in runs})
+    if len(lengths) > 1:
+        raise Unavailable(
+            f"runs of one cell have {' and '.join(map(str, lengths))} rows: what it does is not the same each time"
+        )
+    return sum((min(row) for row in zip(*(run[which] for run in runs), strict=True)), start=0.0)
+
+
 @contextmanager
-def _both(head: Side, base: Side, overrides: Sequence[str]) -> Iterator[tuple[Process, Process]]:
-    with ExitStack() as stack:
-        started = []
-        for side in (head, base):
-            started.append(Process(side, overrides))
-            stack.callback(started[-1].close)
-        yield started[0], started[1]
+def _both(head: Side, base: Side, cells: Sequence[Sequence[str]]) -> Iterator[tuple[Process, Process]]:
+    ours, theirs = Process(head), Process(base)
+    try:
+        with ThreadPoolExecutor() as pool:  # nothing is timed yet, so both may start at once
+            list(pool.map(Process.warm, (ours, theirs), repeat(cells)))
+        yield ours, theirs
+    finally:
+        for one in (ours, theirs):
+            one.close()

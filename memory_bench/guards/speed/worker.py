@@ -2,11 +2,11 @@
 
 It is handed to Python as text, since the other revision may not have this file. One JSON line in, one out:
 
-    {"overrides": [...], "slower": 0.1}   ->   {"seconds": 0.21, "cpu_seconds": 0.19}   or   {"error": "..."}
+    {"overrides": [...], "slower": 0.1}   ->   {"seconds": [0.2, ...], "cpu_seconds": [0.1, ...]}, or {"error": "..."}
 
-The seconds are those of all phases (write, settle, read, embed, generate, forget), not what it takes to read options,
-to draw a stream and to put rows on disk. `slower` adds that share of the processor's, by computing: what a calibration
-finds again.
+A number a row of the ledger, in its order: an operation on the memory, or a question. They hold all phases (write,
+settle, read, embed, generate, forget), not what it takes to read options, to draw a stream and to put rows on disk.
+`slower` adds that share of the processor's to each, by computing: what a calibration finds again.
 """
 
 import contextlib
@@ -32,21 +32,30 @@ def composed(overrides: tuple[str, ...]) -> Any:
     return config.compose(overrides)
 
 
-def once(overrides: list[str], slower: float) -> dict[str, float]:
+def once(overrides: list[str], slower: float) -> dict[str, list[float]]:
     from memory_bench import cell
 
     with tempfile.TemporaryDirectory(prefix="memory_bench-speed-") as folder:
         one = dataclasses.replace(composed(tuple(overrides)), results=Path(folder))
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             rows = cell.measure(one, command="gate", alone=False).rows
-    costs = [(name, value) for row in rows for name, value in row.costs.items() if value is not None]
-    cpu_seconds = sum(value for name, value in costs if name.endswith(CPU))
-    seconds = sum(value for name, value in costs if name.endswith(CLOCK) and not name.endswith((CPU, GPU)))
+    found: dict[str, list[float]] = {"seconds": [], "cpu_seconds": []}
+    for row in rows:
+        costs = [(name, value) for name, value in row.costs.items() if value is not None]
+        cpu_seconds = sum(value for name, value in costs if name.endswith(CPU))
+        seconds = sum(value for name, value in costs if name.endswith(CLOCK) and not name.endswith((CPU, GPU)))
+        spun, cpu_spun = spin(slower * cpu_seconds) if slower else (0.0, 0.0)
+        found["seconds"].append(seconds + spun)
+        found["cpu_seconds"].append(cpu_seconds + cpu_spun)
+    return found
+
+
+def spin(cpu_seconds: float) -> tuple[float, float]:
+    """Compute for that long; return the seconds it took by the clock, and of the processor."""
     begun, cpu_begun = time.perf_counter(), time.process_time()
-    while time.process_time() - cpu_begun < slower * cpu_seconds:
+    while time.process_time() - cpu_begun < cpu_seconds:
         pass
-    spun, cpu_spun = (time.perf_counter() - begun, time.process_time() - cpu_begun) if slower else (0.0, 0.0)
-    return {"seconds": seconds + spun, "cpu_seconds": cpu_seconds + cpu_spun}
+    return time.perf_counter() - begun, time.process_time() - cpu_begun
 
 
 def where(overrides: list[str]) -> dict[str, list[str]]:
