@@ -37,8 +37,8 @@ def embedder_of(embeddings: EmbeddingServer, tmp_path: Path) -> Callable[..., En
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Time that stands still but for the pauses, which are not waited for: what they were."""
-    from memory_bench.embedders import server
+    from memory_bench import endpoint
 
     slept: list[float] = []
-    monkeypatch.setattr(server, "time", SimpleNamespace(sleep=slept.append, perf_counter=lambda: sum(slept)))
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(sleep=slept.append, perf_counter=lambda: sum(slept)))
     return slept

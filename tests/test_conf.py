@@ -16,10 +16,12 @@ FILES = sorted(CONF.glob("*/*.yaml"))
 MOST_LINES = 8  # beside comments
 DIALS = "a generator's dials: each has its one home here, and a default in Python would be a second one"
 READER = "what a reader may use of its machine, and the parts that it is made of"
+SERVER = "which server is asked, how, and what is kept of it"
 SETTINGS = "a setting a line: what is timed, and at which lengths"
 LONGER = {
     "attention_costs/cpu": SETTINGS,
     "attention_costs/gpu": SETTINGS,
+    "embedder/endpoint": SERVER,
     "engines/claims": "a claim a line",
     "experiment/gate": "a matrix of small cells: each line is one sweep",
     "experiment/tasks": "a matrix of every task in all its kinds",

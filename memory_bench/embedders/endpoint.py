@@ -10,17 +10,16 @@ in the record, and a server that makes something else of it, on a later day, is 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory_bench import clock
+from memory_bench import clock, tally
 from memory_bench.embedders.kept_vectors import Kept, KeptVectors
-from memory_bench.embedders.server import Server
 from memory_bench.embedders.unit import unit
-from memory_bench.errors import BadInput, Withheld
+from memory_bench.endpoint import Server
+from memory_bench.errors import BadInput
 from memory_bench.user_data import find_option
 
 URL_VARIABLE, MODEL_VARIABLE = "MEMORY_BENCH_EMBEDDER_URL", "MEMORY_BENCH_EMBEDDER_MODEL"
@@ -49,11 +48,16 @@ class Endpoint:
     ) -> None:
         # first: whatever else is refused, a note of it holds these two as they were typed
         address = find_option("embedder.url", url, URL_VARIABLE).rstrip("/")
-        self._server = Server(f"{address}/embeddings", key=_key(key_variable), timeout_seconds=timeout_seconds)
+        self._server = Server(
+            "embedder",
+            address,
+            "embeddings",
+            key_variable=key_variable,
+            timeout_seconds=timeout_seconds,
+            less="batch_size",
+        )
         if batch_size < 1:
             raise BadInput(f"batch_size must be >= 1, got {batch_size}: set embedder.batch_size=32")
-        if not timeout_seconds > 0:
-            raise BadInput(f"timeout_seconds must be > 0, got {timeout_seconds}: set embedder.timeout_seconds=60")
         self._batch_size = batch_size
         self._model = find_option("embedder.model", model, MODEL_VARIABLE)
         self._kept = KeptVectors(cache, model=(address, self._model))
@@ -112,8 +116,9 @@ class Endpoint:
 
     def _ask(self, texts: Sequence[str], *, dimensions: int | None) -> dict[str, Kept]:
         question = {"model": self._model, "input": list(texts), "encoding_format": "float"}
-        answer, seconds = self._server.ask(question)
-        rows_XD = _rows(answer, len(texts))
+        answer = self._server.ask(question)
+        tally.count("retries", answer.retries)
+        rows_XD = _rows(answer.value, len(texts))
         if rows_XD is None:
             raise BadInput(
                 f"{self._server.url} answers in JSON, but not with {len(texts)} vectors of finite numbers: set "
@@ -124,7 +129,7 @@ class Endpoint:
                 f"{self._server.url} answers vectors of {rows_XD.shape[1]} dimensions, expected {dimensions} as "
                 "before: set embedder.model to the same model, or embedder.cache to another folder"
             )
-        share = seconds / len(texts)
+        share = answer.seconds / len(texts)
         return {text: Kept(vector_D, share) for text, vector_D in zip(texts, unit(rows_XD), strict=True)}
 
 
@@ -137,17 +142,3 @@ def _rows(answer: object, count: int) -> NDArray[np.float64] | None:
     except (LookupError, TypeError, ValueError, OverflowError):
         return None
     return rows_XD if right and rows_XD.ndim == 2 and rows_XD.size and np.isfinite(rows_XD).all() else None
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    # neither is shown: somebody may have typed the key in place of the variable's name
-    if not key:
-        raise Withheld("embedder.key_variable names no environment variable that is set: export it with the key")
-    if not (key.isascii() and key.isprintable()):
-        raise BadInput(
-            "the key in the variable that embedder.key_variable names holds what no header can: set it again"
-        )
-    return key

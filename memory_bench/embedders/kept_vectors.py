@@ -11,8 +11,8 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_bench.errors import BadInput
+from memory_bench.kept_file import opened
 
 _LAYOUT = np.dtype("<f4")  # on every machine
+_TABLE = (
+    "vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, seconds REAL NOT NULL, checksum INTEGER NOT NULL) "
+    "WITHOUT ROWID"
+)
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,5 @@ class KeptVectors:
             raise BadInput(f"{self._file} holds a vector that was altered: set embedder.cache to another folder")
         return Kept(np.frombuffer(vector, _LAYOUT).astype(np.float32), seconds)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        # anew each time: there is nobody who would close it, and what is looked up is not what is timed
-        database = None
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._file, timeout=60)
-            with database:
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, "
-                    "seconds REAL NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID"
-                )
-                yield database
-        except (OSError, sqlite3.Error) as error:
-            raise BadInput(
-                f"{self._file} cannot keep vectors ({error}): set embedder.cache to another folder"
-            ) from error
-        finally:
-            if database is not None:
-                database.close()
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self._file, _TABLE, what="vectors", option="embedder.cache")
