@@ -353,6 +353,17 @@ def test_here_every_token_counts() -> None:
     assert (verdict.word, verdict.reason) == ("fail", "prompt_tokens -32 to 3,168")
 
 
+def test_one_wrong_answer_of_200_and_one_more_token_in_a_prompt_are_found_wherever_they_stand() -> None:
+    then = a_cell([1.0] * 200)
+    for at, asked in enumerate(then.questions):
+        wrong = {**asked, "answer": "no", "scores": {**asked["scores"], "exact_match": 0.0}}
+        longer = {**asked, "costs": {"prompt_tokens": 101}}
+        for now in (wrong, longer):
+            questions = [*then.questions[:at], now, *then.questions[at + 1 :]]
+            assert judge(replace(then, questions=questions), then).word == "fail"
+    assert judge(then, then).word == "pass"
+
+
 @pytest.mark.parametrize(
     ("place", "value", "word", "reason"),
     [

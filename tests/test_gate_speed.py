@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from memory_bench import plans
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.guards.speed import benchmarks, calibrate, command, revisions
+from memory_bench.guards.speed import benchmarks, calibrate, command, page, revisions
 from memory_bench.guards.speed.calibrate import Calibration
 from memory_bench.guards.speed.gate import SpeedGate, verdict
 from memory_bench.guards.speed.rounds import Process, Seconds, Side, take_turns, undisturbed
@@ -212,6 +212,33 @@ def test_what_a_calibration_says_follows_from_its_rows() -> None:
     assert not found.blind(0.10)
 
 
+def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trial(level: float, loaded: bool, number: int, word: str) -> plans.Row:
+        ratio = {"median": 1 + level, "low": 1 + level - 0.02, "high": 1 + level + 0.02, "pairs": 9}
+        return {
+            **calibrate.shared(SMALL), "key": {"slower": level, "trial": number, "loaded": loaded}, "seconds": 12.0,
+            "subjects": {"one": {"word": word, "reason": "", "ratio": ratio}}, "when": "2026-01-02T00:00:00",
+            **plans.where(["numpy"]),
+        }  # fmt: skip
+
+    rows = [
+        trial(0.0, False, 0, "pass"), trial(0.0, False, 1, "pass"), trial(0.0, True, 0, "fail"),
+        trial(0.1, False, 0, "fail"), trial(0.1, False, 1, "inconclusive"),
+    ]  # fmt: skip
+    (tmp_path / "trials.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "reports").mkdir()
+    monkeypatch.setattr(page, "ROOT", tmp_path)
+    written = (tmp_path / page.publish(tmp_path / "trials.jsonl")).read_text()
+    assert (tmp_path / page.PUBLISHED).read_text() == (tmp_path / "trials.jsonl").read_text()
+    assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 |" in written
+    assert "| false alarms <= 3% | 1 of 3 | missed |" in written
+    assert "| +10 % found >= 90%, quiet | 1 of 2 | missed |" in written
+    assert "| a trial <= 20 s, quiet, nothing to confirm | 12.0 s (median) | kept |" in written
+    assert "| +10 % found >= 90%, quiet | null: no such trial |  |" in page.render(rows[:1])
+    with pytest.raises(BadInput, match=r"nothing\.jsonl: no trials there; run some first"):
+        page.publish(tmp_path / "nothing.jsonl")
+
+
 def test_files_of_pytest_benchmark_are_judged_in_pairs_by_their_names(tmp_path: Path) -> None:
     for side, factor in (("base", 1.0), ("head", 1.3)):
         (tmp_path / side).mkdir()
@@ -259,6 +286,8 @@ def test_a_gate_is_as_good_as_its_worst_verdict(words: tuple[AnyWord, ...], word
         (["--base", "a", "--calibrate"], "one of --base and --calibrate"),
         (["--calibrate", "--trials", "0"], "expected at least 1"),
         (["--calibrate", "--trials", "x"], "invalid int value"),
+        (["--calibrate", "--levels", "-1"], "--levels -1: expected shares such as 0"),
+        (["--calibrate", "--levels"], "expected at least one argument"),
         (["--calibrate", "seed=1"], "gate --calibrate does not take 'seed=1'"),
     ],
 )

@@ -18,12 +18,13 @@ from memory_bench.reporting.numbers import grid
 
 PUBLISHED, PAGE = Path("results/published/gate/speed.jsonl"), Path("reports/gate.md")
 FALSE_ALARMS, POWER, UNSURE, SECONDS = 0.03, 0.90, 0.10, 20
-"""Bounds: alarms at base against itself, and of +10 % on a quiet machine those found and those left open; of a trial."""
+"""Bounds: alarms at base against itself; at +10 % on a quiet machine those found, and those left open; a trial."""
+OPTIONS = ("confidence", "floor", "matters", "processes", "rounds", "repeats")
 
 OPENING = """A trial times a revision against itself, slowed down on purpose by a share of what each row of the ledger
 took, and is a whole verdict: fresh processes of both sides in turn, and, before an alarm is believed, a second run of
-fresh processes. *Called slower* are verdicts that fail, *inconclusive* those that let nothing be said. *Loaded*: another
-process multiplies matrices all the time. 95 % intervals are exact (Clopper and Pearson).
+fresh processes. *Called slower* are verdicts that fail, *inconclusive* those that let nothing be said. *Loaded*:
+another process multiplies matrices all the time. 95 % intervals are exact (Clopper and Pearson).
 
 What is counted and not timed has no noise: the gate of answers compares every answer, token and byte with the accepted
 ones, so that one wrong answer in 200 and one more token in a prompt are always found (`tests/test_gate.py` tries each
@@ -85,8 +86,8 @@ def _bound(
 ) -> list[str]:
     if not found:
         return [name, "null: no such trial", ""]
-    share = _count(found, word) / len(found)
-    return [name, f"{_count(found, word)} of {len(found)}", "kept" if least <= share <= most else "missed"]
+    count = _count(found, word)
+    return [name, f"{count} of {len(found)}", "kept" if least <= count / len(found) <= most else "missed"]
 
 
 def _verdicts(own: Sequence[Row]) -> Iterator[Mapping[str, Any]]:
@@ -104,18 +105,18 @@ def _count(found: Sequence[Mapping[str, Any]], word: str) -> int:
 
 
 def _measured(rows: Sequence[Row]) -> str:
-    gate, first = rows[0]["gate"], rows[0]
-    options = ", ".join(
-        f"{name} {gate[name]}" for name in ("confidence", "floor", "matters", "processes", "rounds", "repeats")
-    )
-    commits = {
-        (row["revision"]["commit"] or "not known")[:12] + " with changes" * row["revision"]["dirty"] for row in rows
-    }
+    first = rows[0]
+    gate, machine = first["gate"], first["machine"]
+    options = ", ".join(f"{name} {gate[name]}" for name in OPTIONS)
+    commits = {_commit(row["revision"]) for row in rows}
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     return (
-        f"Measured by `python -m memory_bench gate --calibrate --trials 50 --levels 0 0.1`, with and without `--loaded` "
-        f"and the page by `--publish`: {options}; the cell: `{' '.join(gate['cell'])}`. CPU: {first['cpu']}, "
-        f"{first['machine']['cores']} cores, of which the processes of a trial could use {first['cores']}, system: "
-        f"{first['machine']['platform']}, Python: {first['machine']['python']}, {versions}, revision: "
+        "Measured by `python -m memory_bench gate --calibrate`, with `--levels` and `--loaded` as in the table, and "
+        f"the page by `--publish`: {options}; the cell: `{' '.join(gate['cell'])}`. CPU: {first['cpu']}, "
+        f"{first['cores']} cores, system: {machine['platform']}, Python: {machine['python']}, {versions}, revision: "
         f"{', '.join(sorted(commits))}, days: {', '.join(sorted({row['when'][:10] for row in rows}))}."
     )
+
+
+def _commit(revision: Mapping[str, Any]) -> str:
+    return "not known" if revision["commit"] is None else revision["commit"][:12] + " with changes" * revision["dirty"]
