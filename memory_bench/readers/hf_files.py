@@ -25,8 +25,11 @@ MOST_CHARACTERS = 300
 """Of what a library says in many lines."""
 
 
-def find(model: str, *, download: bool) -> Path:
-    """Return the folder of a model. Raises BadInput where there is none, or may be none fetched."""
+def find(model: str, *, download: bool, option: str = "reader.model", fetch: str = "type reader.download=true") -> Path:
+    """Return the folder of a model, or of a tokenizer, that was named by an option.
+
+    Raises BadInput where there is none, or may be none fetched: `fetch` is what fetches it.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
 
@@ -42,9 +45,9 @@ def find(model: str, *, download: bool) -> Path:
             f"reader.model={model} is gated: accept its terms on its page, then type: hf auth login"
         ) from error
     except (OSError, ValueError) as error:
-        mend = "check the name and the network" if download else "give a folder, or type reader.download=true"
+        mend = "check the name and the network" if download else f"give a folder, or {fetch}"
         raise BadInput(
-            f"reader.model={model} is no folder and is not in the cache of transformers: {mend} ({_said(error)})"
+            f"{option}={model} is no folder and is not in the cache of transformers: {mend} ({_said(error)})"
         ) from error
 
 
@@ -53,14 +56,14 @@ def files(folder: Path) -> Iterator[Path]:
     yield from sorted(file for file in folder.iterdir() if file.suffix in READ and not file.name.startswith("."))
 
 
-def tokenizer(folder: Path, model: str, *, trust_remote_code: bool) -> Any:
-    """Return the tokenizer. Raises BadInput where it cannot be loaded."""
+def tokenizer(folder: Path, model: str, *, trust_remote_code: bool, option: str = "reader.model") -> Any:
+    """Return the tokenizer. Raises BadInput where it cannot be loaded; `option` named it."""
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # whatever the library stumbles over in somebody's folder
-        raise _refusal(model, "tokenizer", error) from error
+        raise _refusal(f"{option}={model}", "tokenizer", error) from error
 
 
 def load(folder: Path, model: str, *, dtype: torch.dtype, device: torch.device, trust_remote_code: bool) -> Any:
@@ -83,7 +86,7 @@ def load(folder: Path, model: str, *, dtype: torch.dtype, device: torch.device, 
             output_loading_info=True,
         )
     except Exception as error:  # whatever the library stumbles over in somebody's folder
-        raise _refusal(model, "model", error) from error
+        raise _refusal(f"reader.model={model}", "model", error) from error
     loaded, told = given
     if missing := sorted(told["missing_keys"]):
         raise BadInput(
@@ -122,14 +125,14 @@ def _check_room(folder: Path, model: str, dtype: torch.dtype, device: torch.devi
     )
 
 
-def _refusal(model: str, part: str, error: Exception) -> BadInput:
+def _refusal(typed: str, part: str, error: Exception) -> BadInput:
     if "trust_remote_code" in str(error):
         return BadInput(
-            f"reader.model={model} brings code of its own, which would be run to load its {part}: read it, then type "
+            f"{typed} brings code of its own, which would be run to load its {part}: read it, then type "
             "reader.trust_remote_code=true"
         )
     return BadInput(
-        f"reader.model={model}: its {part} cannot be loaded ({_said(error)}): give a folder with a causal model in "
+        f"{typed}: its {part} cannot be loaded ({_said(error)}): give a folder with a causal model in "
         "safetensors and its tokenizer, or fetch it anew with reader.download=true"
     )
 

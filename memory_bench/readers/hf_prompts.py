@@ -21,22 +21,23 @@ SAME_DAY = f"{{% macro strftime_now(format) %}}{ONE_DAY}{{% endmacro %}}"
 class Prompts:
     """What is put around a prompt, and the tokens of both. `frame_tokens` are those around it.
 
-    Raises BadInput where the tokenizer has no chat template, or one that takes no single message.
+    Raises BadInput where the tokenizer has no chat template, or one that takes no single message: `typed` asks for a
+    prompt without one.
     """
 
-    def __init__(self, tokenizer: Any, style: str, *, model: str) -> None:
+    def __init__(self, tokenizer: Any, style: str, *, model: str, typed: str = "reader.prompt=cloze") -> None:
         if style not in STYLES:
             raise BadInput(f"reader.prompt={style}: expected {' or '.join(STYLES)}")
         self.style = cast(Literal["cloze", "chat"], style)
         self._tokenizer = tokenizer
-        self._template = _template(tokenizer, model) if style == "chat" else ""
+        self._template = _template(tokenizer, model, typed) if style == "chat" else ""
         self._first = _first_tokens(tokenizer) if style == "cloze" else []
         try:
             self.frame_tokens = len(self.encode("x")) - self.count("x")
         except (TemplateError, ValueError) as error:
             raise BadInput(
-                f"reader.prompt=chat: the chat template of {model} takes no message of a user alone "
-                f"({' '.join(str(error).split())}): type reader.prompt=cloze"
+                f"the chat template of {model} takes no message of a user alone ({' '.join(str(error).split())}): "
+                f"type {typed}"
             ) from error
 
     def count(self, text: str) -> int:
@@ -68,13 +69,11 @@ class Prompts:
         return tokens
 
 
-def _template(tokenizer: Any, model: str) -> str:
+def _template(tokenizer: Any, model: str, typed: str) -> str:
     try:
         return SAME_DAY + cast(str, tokenizer.get_chat_template())
     except ValueError as error:
-        raise BadInput(
-            f"reader.prompt=chat: the tokenizer of {model} has no chat template: type reader.prompt=cloze"
-        ) from error
+        raise BadInput(f"the tokenizer of {model} has no chat template: type {typed}") from error
 
 
 def _first_tokens(tokenizer: Any) -> list[int]:
