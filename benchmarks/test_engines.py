@@ -30,7 +30,8 @@ from memory_bench.types import Event, Query
 from memory_bench.vectors import HNSW_BUILD_CANDIDATES, HNSW_LINKS, HNSW_SEARCH_CANDIDATES, VectorMemory
 from tests.engines import texts
 
-EVENTS, DIMENSIONS, TOP_K = 1_000, 384, 64
+EVENTS, DIMENSIONS = 1_000, 384
+TOP_K = 64  # what a memory fetches for a prompt; ten is what searches are usually compared at
 QUERY = "word1 word2 word3 word4 word5"
 MOST_US, MOST_SHARE = 30, 0.15  # over the engine's own call: what a memory may take
 TURNS, CALLS = 60, 10
@@ -63,19 +64,19 @@ def embedder(events: list[Event]) -> Table:
     return Table([QUERY, *(event.text for event in events)])
 
 
-MAKE: Mapping[str, Callable[[Table], VectorMemory]] = {
-    "lancedb": lambda table: lancedb.memory(embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K),
-    "qdrant": lambda table: qdrant.edge_memory(
-        embedder=table, path=None, index_from_rows=10_000, top_k=TOP_K, acorn=True
+MAKE: Mapping[str, Callable[[Table, int], VectorMemory]] = {
+    "lancedb": lambda table, top_k: lancedb.memory(embedder=table, path=None, index_from_rows=10_000, top_k=top_k),
+    "qdrant": lambda table, top_k: qdrant.edge_memory(
+        embedder=table, path=None, index_from_rows=10_000, top_k=top_k, acorn=True
     ),
-    "qdrant_bruteforce": lambda table: qdrant.bruteforce_memory(embedder=table, top_k=TOP_K),
-    "ruvector": lambda table: ruvector.memory(embedder=table, top_k=TOP_K),
+    "qdrant_bruteforce": lambda table, top_k: qdrant.bruteforce_memory(embedder=table, top_k=top_k),
+    "ruvector": lambda table, top_k: ruvector.memory(embedder=table, top_k=top_k),
 }
 
 
 @pytest.fixture(params=MAKE)
 def memory(request: pytest.FixtureRequest, embedder: Table) -> Iterator[VectorMemory]:
-    made = MAKE[request.param](embedder)
+    made = MAKE[request.param](embedder, TOP_K)
     yield made
     made.close()
 
@@ -104,23 +105,23 @@ def test_read(benchmark: BenchmarkFixture, memory: VectorMemory, events: list[Ev
 # The bare engines: each loads (id, text, vector) once and is searched for the ids and texts of the nearest.
 
 Search = Callable[[NDArray[np.float32]], Sequence[tuple[str, str]]]
-Bare = Callable[[Path, list[Event], NDArray[np.float32]], Search]
+Bare = Callable[[Path, list[Event], NDArray[np.float32], int], Search]
 
 
-def bare_lancedb(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+def bare_lancedb(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32], top_k: int) -> Search:
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ED.ravel()), DIMENSIONS)
     ids, held = [event.id for event in events], [event.text for event in events]
     table = lance.connect(folder).create_table("bare", pa.table({"id": ids, "text": held, "vector": vectors}))
 
     def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
         query = table.search(vector_D).distance_type("cosine")  # type: ignore[attr-defined]
-        found = query.limit(TOP_K).select(["id", "text", "_distance"]).to_list()
+        found = query.limit(top_k).select(["id", "text", "_distance"]).to_list()
         return [(row["id"], row["text"]) for row in found]
 
     return search
 
 
-def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float32], top_k: int) -> Search:
     shard = edge.EdgeShard.create(
         str(folder), edge.EdgeConfig(vectors=edge.EdgeVectorParams(DIMENSIONS, edge.Distance.Cosine))
     )
@@ -131,13 +132,13 @@ def bare_qdrant(folder: Path, events: list[Event], vectors_ED: NDArray[np.float3
     shard.update(edge.UpdateOperation.upsert_points(points))
 
     def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
-        found = shard.search(edge.SearchRequest(edge.Query.Nearest(vector_D.tolist()), TOP_K, with_payload=True))
+        found = shard.search(edge.SearchRequest(edge.Query.Nearest(vector_D.tolist()), top_k, with_payload=True))
         return [(held["id"], held["text"]) for held in (point.payload or {} for point in found)]
 
     return search
 
 
-def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.float32], top_k: int) -> Search:
     client = QdrantClient(":memory:")
     client.create_collection("bare", models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE))
     points = [
@@ -147,19 +148,19 @@ def bare_qdrant_bruteforce(_: Path, events: list[Event], vectors_ED: NDArray[np.
     client.upsert("bare", points)
 
     def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
-        found = client.query_points("bare", vector_D.tolist(), limit=TOP_K).points
+        found = client.query_points("bare", vector_D.tolist(), limit=top_k).points
         return [(held["id"], held["text"]) for held in (point.payload or {} for point in found)]
 
     return search
 
 
-def bare_ruvector(_: Path, events: list[Event], vectors_ED: NDArray[np.float32]) -> Search:
+def bare_ruvector(_: Path, events: list[Event], vectors_ED: NDArray[np.float32], top_k: int) -> Search:
     graph = HnswIndex.create(DIMENSIONS, metric="cosine", m=HNSW_LINKS, ef_construction=HNSW_BUILD_CANDIDATES)
     for event, vector_D in zip(events, vectors_ED, strict=True):
         graph.insert(event.id, vector_D, {"text": event.text})
 
     def search(vector_D: NDArray[np.float32]) -> list[tuple[str, str]]:
-        found = graph.search(vector_D, TOP_K, ef_search=HNSW_SEARCH_CANDIDATES)
+        found = graph.search(vector_D, top_k, ef_search=HNSW_SEARCH_CANDIDATES)
         return [(event_id, (held or {})["text"]) for event_id, _, held in found]
 
     return search
@@ -173,18 +174,19 @@ BARE: Mapping[str, Bare] = {
 }
 
 
+@pytest.mark.parametrize("top_k", [10, TOP_K])
 @pytest.mark.parametrize("name", BARE)
 def test_read_beside_the_engine_alone(
-    benchmark: BenchmarkFixture, name: str, events: list[Event], embedder: Table
+    benchmark: BenchmarkFixture, name: str, top_k: int, events: list[Event], embedder: Table
 ) -> None:
     """What a memory adds to its engine's own search, against the most that it may add."""
-    memory = MAKE[name](embedder)
+    memory = MAKE[name](embedder, top_k)
     memory.write(events)
     memory.settle()
     query = Query(QUERY)
     vector_D = embedder.embed([QUERY])[0]
     with tempfile.TemporaryDirectory() as folder:
-        search = BARE[name](Path(folder), events, embedder.embed([event.text for event in events]))
+        search = BARE[name](Path(folder), events, embedder.embed([event.text for event in events]), top_k)
         assert [pair[0] for pair in search(vector_D)] == [one.event_ids[0] for one in memory.read(query)]
         spent: dict[str, list[float]] = {"memory": [], "engine": []}
 
