@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from threading import RLock
+from typing import Any
 
 from adapters.engram.memory import Engram, RowMemory
 from adapters.engram.write import write_rows
@@ -24,23 +26,29 @@ class ByEvent(RowMemory):
     and take a hundred times the bytes of a text.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._writing = RLock()  # of two that write at once one replays what the other is just adding to
+
     def write(self, events: Sequence[Event]) -> None:
         """Write the events one by one. One whose id is held is written as if the older text had never been told."""
-        for event in events:
-            self.forget([event.id])
-            self.store.put([event])
-            self._write(event)
+        with self._writing:
+            for event in events:
+                self.forget([event.id])
+                self.store.put([event])
+                self._write(event)
 
     def settle(self) -> None:
         """Do nothing: everything is in the rows."""
 
     def forget(self, event_ids: Sequence[str]) -> None:
         """Write all that was told again but for these events, in order: to the bit as if they had never been told."""
-        if any(event_id in self.store for event_id in event_ids):
-            self.store.drop(event_ids)
-            self.table.clear()
-            for event in self.store:
-                self._write(event)
+        with self._writing:
+            if any(event_id in self.store for event_id in event_ids):
+                self.store.drop(event_ids)
+                self.table.clear()
+                for event in self.store:
+                    self._write(event)
 
     def _write(self, event: Event) -> None:
         tokens = self.reader.tokens(event.text)
