@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from rich.console import Console
 
 from memory_bench import config, provenance, runner, terminal
 from memory_bench.contracts import Embedder, Memory, Reader, Task
-from memory_bench.errors import NoAnswer
+from memory_bench.errors import BadInput, Unavailable
+from memory_bench.lending import Lender, Lent
 from memory_bench.meter import Meter
 from memory_bench.places import Elsewhere, at_work
 from memory_bench.records import Operation, Record, Writer, is_complete
@@ -35,24 +36,41 @@ class Parts:
 
     task: Task
     memory: Memory
-    reader: Reader
+    lent: Lent
     embedder: Embedder | None
     control: runner.Control
     meter: Meter
-    ready_seconds: Mapping[str, float]
+    ready_seconds: Mapping[str, float | None]
+
+    @property
+    def reader(self) -> Reader:
+        return self.lent.reader
 
     def identities(self) -> dict[str, Mapping[str, str | None]]:
         read: dict[str, Mapping[str, str | None]] = {"task": self.task.identity(), "reader": self.reader.identity()}
         return {**read, "embedder": self.embedder.identity()} if self.embedder else read
 
 
-def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False) -> Outcome:
+def measure(
+    cell: config.Cell, *, command: str, alone: bool, again: bool = False, lender: Lender | None = None
+) -> Outcome:
     """Measure one cell. It is `alone` where it has the process to itself; a finished one is kept, or measured `again`.
 
-    Raises BadInput, Unavailable, or whatever a plug-in raises; the rows so far stay on disk, marked unfinished. Raises
-    Elsewhere where another process is at the cell, unless it is to be measured `again`.
+    Its reader is that of a `lender`, or one of its own. Raises BadInput, Unavailable, or whatever a plug-in raises; the
+    rows so far stay on disk, marked unfinished. Raises Elsewhere where another process is at the cell, unless it is to
+    be measured `again`.
     """
-    parts = build(cell, alone=alone)
+    lender = lender or Lender()
+    try:
+        return _measured(cell, build(cell, alone=alone, lender=lender), command, again=again)
+    except (BadInput, Unavailable, Elsewhere):
+        raise
+    except BaseException:
+        lender.drop()
+        raise
+
+
+def _measured(cell: config.Cell, parts: Parts, command: str, *, again: bool) -> Outcome:
     try:
         place = _place(cell, parts)
         if not again and is_complete(place):
@@ -64,15 +82,12 @@ def measure(cell: config.Cell, *, command: str, alone: bool, again: bool = False
         parts.memory.close()
 
 
-def build(cell: config.Cell, *, alone: bool) -> Parts:
+def build(cell: config.Cell, *, alone: bool, lender: Lender) -> Parts:
     """Make the plug-ins of a cell. Raises BadInput or Unavailable as `config.build`."""
-    ready_seconds: dict[str, float] = {}
     task: Task = config.build(cell, "task")
-    with _timed(ready_seconds, "reader"):
-        reader: Reader = config.build(cell, "reader")
-        with suppress(NoAnswer):
-            reader.generate(["Ready"])  # a first call loads and compiles what no answer should be charged for
-    meter = Meter(reader, alone=alone)
+    lent = lender.lend(cell)
+    ready_seconds: dict[str, float | None] = {"reader": None if lent.earlier else lent.seconds}
+    meter = Meter(lent.reader, alone=alone)
     given = {}
     embedder: Embedder | None = None
     if cell.config["embedder"]:
@@ -82,11 +97,11 @@ def build(cell: config.Cell, *, alone: bool) -> Parts:
         embedder = given["embedder"] = meter.embedder(embedder)
     with _timed(ready_seconds, "memory"):
         memory: Memory = config.build(cell, "memory", **given)
-    return Parts(task, memory, reader, embedder, config.build(cell, "control"), meter, ready_seconds)
+    return Parts(task, memory, lent, embedder, config.build(cell, "control"), meter, ready_seconds)
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+def _timed(seconds: dict[str, float | None], part: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[part] = time.perf_counter() - start
@@ -163,8 +178,15 @@ def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, obje
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "ready_seconds": parts.ready_seconds,
-        "sources": parts.meter.sources() | _unasked(parts.control),
+        "sources": parts.meter.sources() | _unasked(parts.control) | _found_ready(parts.lent),
     }
+
+
+def _found_ready(lent: Lent) -> dict[str, dict[str, str]]:
+    if not lent.earlier:
+        return {}
+    why = f"an earlier cell of this process asked for the same reader, which was ready in {lent.seconds:.3f} seconds"
+    return {"ready_seconds.reader": {"source": "not available", "why": why}}
 
 
 def _unasked(control: runner.Control) -> dict[str, dict[str, str]]:

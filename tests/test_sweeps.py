@@ -26,7 +26,7 @@ from tests import stubs
 
 ROOT = Path(__file__).parent.parent
 CELLS = ("+task=stub", "+memory=stub", "reader=none", "seed=0,1", "task.episodes=40")
-LONG = ("+task=stub", "+memory=stub", "reader=none", "task.episodes=200")
+LONG = ("+task=stub", "+memory=stub", "reader=none", "task.episodes=80")
 CODE = "from tests import stubs; stubs.register(); from memory_bench.__main__ import main; raise SystemExit(main())"
 
 

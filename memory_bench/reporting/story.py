@@ -15,6 +15,7 @@ from memory_bench import cell as cells
 from memory_bench import config, runner
 from memory_bench.contracts import Task, Traced
 from memory_bench.errors import BadInput, Unavailable
+from memory_bench.lending import Lender
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.records import Record
 from memory_bench.types import Episode, Question, Trace
@@ -75,16 +76,17 @@ def tell(overrides: Sequence[str], question: str) -> list[Told]:
     tasks = sorted({str(cell.config["choices"]["task"]) for cell, _ in asked})
     if len(tasks) > 1:
         raise BadInput(f"--story {question}: a story is of one task, not of {', '.join(tasks)}; type +task={tasks[0]}")
-    return [_told(cell, question, f"python -m memory_bench {' '.join(typed)}") for cell, typed in asked]
+    lender = Lender()
+    return [_told(cell, question, f"python -m memory_bench {' '.join(typed)}", lender) for cell, typed in asked]
 
 
-def _told(cell: config.Cell, question: str, command: str) -> Told:
+def _told(cell: config.Cell, question: str, command: str, lender: Lender) -> Told:
     from memory_bench.reporting.cells import text_of
 
     control, memory = (str(cell.config["choices"][part]) for part in ("control", "memory"))
     told = Told(memory if control == "none" else control, text_of(cell.config["choices"]), command)
     try:
-        parts = cells.build(cell, alone=False)
+        parts = cells.build(cell, alone=False, lender=lender)
     except Unavailable as error:
         return replace(told, reason=str(error))
     try:
