@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from memory_bench.readers import attention
 from memory_bench.readers.hf import HfReader
 
-WINDOW = 1024
+WINDOW, VOCABULARY = 1024, 340
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": WINDOW}
 LINES = ["The access code of gate 17 is 4411", "What is the access code of gate 23?", "Lunch is served at noon\n"] * 4
 TEMPLATE = (
@@ -45,13 +46,21 @@ OPTIONS = {
 PROMPTS = ["The access code of gate 17 is", "What is", "Lunch is served at noon\n" * 4 + "Lunch is", "gate 23? Lunch"]
 
 
-def save(folder: Path, family: str, *, chain: str | None = None) -> Path:
+def save(
+    folder: Path,
+    family: str,
+    *,
+    chain: str | None = None,
+    lines: Sequence[str] = LINES,
+    vocabulary: int = VOCABULARY,
+    **sizes: int,
+) -> Path:
     """Return the folder, with a model of random weights in it; of a `chain`, with one that writes that text and
-    nothing else, from whichever of its tokens on the prompt ends with."""
-    tokenizer = saved_tokenizer(folder, family)
+    nothing else, from whichever of its tokens on the prompt ends with. The tokenizer was trained on the lines."""
+    tokenizer = saved_tokenizer(folder, family, lines, vocabulary)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = new_model(family, tokenizer)
+        model = new_model(family, tokenizer, **sizes)
         for parameter in model.parameters():
             if parameter.ndim > 1:  # larger than at the start of a training: answers differ from prompt to prompt
                 torch.nn.init.normal_(parameter, std=2 / math.sqrt(parameter.shape[-1]))
@@ -61,13 +70,14 @@ def save(folder: Path, family: str, *, chain: str | None = None) -> Path:
     return folder
 
 
-def new_model(family: str, tokenizer: Any) -> Any:
+def new_model(family: str, tokenizer: Any, **others: int) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     sizes: dict[str, Any] = SIZES | {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
+        **others,
     }
     if family == "gpt2":
         return GPT2LMHeadModel(GPT2Config(**sizes))
@@ -87,11 +97,11 @@ def tie(model: Any, tokens: list[int]) -> None:
             model.lm_head.weight[after] += 8 * row / row.norm()
 
 
-def saved_tokenizer(folder: Path, family: str) -> Any:
+def saved_tokenizer(folder: Path, family: str, lines: Sequence[str] = LINES, vocabulary: int = VOCABULARY) -> Any:
     """Return a tokenizer that was trained on a few lines, and save it."""
     from transformers import PreTrainedTokenizerFast
 
-    trained = _of_words() if family == "llama" else _of_bytes(family)
+    trained = _of_words(lines, vocabulary) if family == "llama" else _of_bytes(family, lines, vocabulary)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=trained, **MARKS[family])  # type: ignore[no-untyped-call]
     if family == "qwen2":
         wrapped.chat_template = TEMPLATE
@@ -99,20 +109,21 @@ def saved_tokenizer(folder: Path, family: str) -> Any:
     return wrapped
 
 
-def _of_bytes(family: str) -> Tokenizer:
+def _of_bytes(family: str, lines: Sequence[str], vocabulary: int) -> Tokenizer:
     """Pairs of bytes, as in GPT-2, Qwen and Llama 3."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trained.decoder = decoders.ByteLevel()
-    trained.train_from_iterator(LINES, _trainer(family, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trained.train_from_iterator(lines, _trainer(family, vocabulary, initial_alphabet=alphabet))
     return trained
 
 
-def _of_words() -> Tokenizer:
+def _of_words(lines: Sequence[str], vocabulary: int) -> Tokenizer:
     """Pairs of characters behind a mark for a space, bytes for all else, as in Llama 2: a line break is a byte."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    trained.train_from_iterator([line.strip() for line in LINES], _trainer("llama"))
+    trained.train_from_iterator([line.strip() for line in lines], _trainer("llama", vocabulary))
     held = json.loads(trained.to_str())["model"]
     for byte in range(256):
         held["vocab"][f"<0x{byte:02X}>"] = len(held["vocab"])
@@ -127,10 +138,10 @@ def _of_words() -> Tokenizer:
     return trained
 
 
-def _trainer(family: str, **options: Any) -> trainers.BpeTrainer:
+def _trainer(family: str, vocabulary: int, **options: Any) -> trainers.BpeTrainer:
     several = ([mark] if isinstance(mark, str) else mark for mark in MARKS[family].values())
     special = list(dict.fromkeys(mark for marks in several for mark in marks))
-    return trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False, **options)
+    return trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False, **options)
 
 
 def made(model: Path | str | None, **options: Any) -> HfReader:

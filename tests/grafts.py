@@ -1,17 +1,24 @@
-"""What the tests of grafted Engram share: a small slot for models of `transformers`, and its table."""
+"""What the tests of grafted Engram share: a small slot for models of `transformers`, its table, facts, and a model that
+knows how facts are worded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor
 
 from adapters.engram.grafted.graft import Graft
 from adapters.engram.slot import EngramTable
+from adapters.engram.write import pad
+from memory_bench.contracts import Reader
 from memory_bench.readers.hf import HfReader
+from memory_bench.types import Event
 from tests import checkpoints
 
 SLOT: dict[str, Any] = {
@@ -48,3 +55,48 @@ def logits(model: Any, tokens: list[int]) -> Tensor:
     """Return logits_TV of a pass that keeps nothing."""
     found: Tensor = model(torch.tensor([tokens]), use_cache=False).logits[0]
     return found
+
+
+SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
+
+
+def facts(count: int, *, seed: int) -> dict[str, str]:
+    """Return clozes with their values: names of three syllables, values of four digits."""
+    random, found = Random(f"{seed}/facts"), dict[str, str]()
+    while len(found) < count:
+        name = "".join(random.choice(SYLLABLES) for _ in range(3)).capitalize()
+        found[f"The code of {name} is"] = f" {random.randrange(1000, 10000)}."
+    return found
+
+
+def events(told: Mapping[str, str]) -> list[Event]:
+    return [Event(str(number), f"{cloze}{value}") for number, (cloze, value) in enumerate(told.items())]
+
+
+def schooled(folder: Path, family: str, *, width: int = 64, steps: int = 80) -> Path:
+    """Return the folder with a small model that has learned how facts are worded, from facts that nobody will ask."""
+    lines = [event.text for event in events(facts(8 * steps, seed=-1))]
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": 3}
+    one = checkpoints.made(checkpoints.save(folder, family, lines=lines[:256], vocabulary=600, **sizes))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one.model.init_weights()
+    rows = [one.tokens(line) for line in lines]
+    optimizer = torch.optim.AdamW(one.model.requires_grad_(True).parameters(), lr=3e-3)
+    random = Random(0)
+    for _ in range(steps):
+        tokens_BT, real_BT = pad(random.sample(rows, 32), one.device)
+        logits_BTV = one.model(input_ids=tokens_BT, use_cache=False).logits[:, :-1]
+        losses_BT = F.cross_entropy(logits_BTV.transpose(1, 2), tokens_BT[:, 1:], reduction="none")
+        optimizer.zero_grad()
+        losses_BT[real_BT[:, 1:]].mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    one.model.save_pretrained(folder)
+    return folder
+
+
+def known(one: Reader, told: Mapping[str, str]) -> float:
+    """Return the share of facts whose value an answer begins with."""
+    answers = one.generate(list(told))
+    right = [answer.text.startswith(value.strip()) for answer, value in zip(answers, told.values(), strict=True)]
+    return sum(right) / len(right)
