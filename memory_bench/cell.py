@@ -31,24 +31,38 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The plug-ins of a cell, the memory's embedder already metered, and the seconds until each was ready to work."""
+class Named:
+    """The plug-ins of a cell whose sources name its run. What it takes beyond them is made where it is measured."""
 
     task: Task
-    memory: Memory
     lent: Lent
     embedder: Embedder | None
+
+    def identities(self) -> dict[str, Mapping[str, str | None]]:
+        read: dict[str, Mapping[str, str | None]] = {
+            "task": self.task.identity(),
+            "reader": self.lent.reader.identity(),
+        }
+        return {**read, "embedder": self.embedder.identity()} if self.embedder else read
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plug-ins of a cell, the memory's embedder metered, and the seconds until each was ready to work."""
+
+    named: Named
+    memory: Memory
     control: runner.Control
     meter: Meter
     ready_seconds: Mapping[str, float | None]
 
     @property
-    def reader(self) -> Reader:
-        return self.lent.reader
+    def task(self) -> Task:
+        return self.named.task
 
-    def identities(self) -> dict[str, Mapping[str, str | None]]:
-        read: dict[str, Mapping[str, str | None]] = {"task": self.task.identity(), "reader": self.reader.identity()}
-        return {**read, "embedder": self.embedder.identity()} if self.embedder else read
+    @property
+    def reader(self) -> Reader:
+        return self.named.lent.reader
 
 
 def measure(
@@ -62,7 +76,13 @@ def measure(
     """
     lender = lender or Lender()
     try:
-        return _measured(cell, build(cell, alone=alone, lender=lender), command, again=again)
+        named = _named(cell, lender)
+        place = _place(cell, named)
+        if not again and is_complete(place):
+            return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
+        if not again and (folder := at_work(place)):
+            raise Elsewhere(folder)
+        return _measured(cell, _built(cell, named, alone=alone), place, command, again=again)
     except (BadInput, Unavailable, Elsewhere):
         raise
     except BaseException:
@@ -70,34 +90,28 @@ def measure(
         raise
 
 
-def _measured(cell: config.Cell, parts: Parts, command: str, *, again: bool) -> Outcome:
-    try:
-        place = _place(cell, parts)
-        if not again and is_complete(place):
-            return Outcome(_title(cell), f"measured before, kept: {place}", place, ())
-        if not again and (folder := at_work(place)):
-            raise Elsewhere(folder)
-        return _walk(cell, parts, place, command, again=again)
-    finally:
-        parts.memory.close()
-
-
 def build(cell: config.Cell, *, alone: bool, lender: Lender) -> Parts:
     """Make the plug-ins of a cell. Raises BadInput or Unavailable as `config.build`."""
+    return _built(cell, _named(cell, lender), alone=alone)
+
+
+def _named(cell: config.Cell, lender: Lender) -> Named:
     task: Task = config.build(cell, "task")
     lent = lender.lend(cell)
-    ready_seconds: dict[str, float | None] = {"reader": None if lent.earlier else lent.seconds}
-    meter = Meter(lent.reader, alone=alone)
+    return Named(task, lent, config.build(cell, "embedder") if cell.config["embedder"] else None)
+
+
+def _built(cell: config.Cell, named: Named, *, alone: bool) -> Parts:
+    ready_seconds: dict[str, float | None] = {"reader": None if named.lent.earlier else named.lent.seconds}
+    meter = Meter(named.lent.reader, alone=alone)
     given = {}
-    embedder: Embedder | None = None
-    if cell.config["embedder"]:
+    if named.embedder:
         with _timed(ready_seconds, "embedder"):
-            embedder = config.build(cell, "embedder")
-            embedder.embed(["Ready"])
-        embedder = given["embedder"] = meter.embedder(embedder)
+            named.embedder.embed(["Ready"])
+        given["embedder"] = meter.embedder(named.embedder)
     with _timed(ready_seconds, "memory"):
         memory: Memory = config.build(cell, "memory", **given)
-    return Parts(task, memory, lent, embedder, config.build(cell, "control"), meter, ready_seconds)
+    return Parts(named, memory, config.build(cell, "control"), meter, ready_seconds)
 
 
 @contextmanager
@@ -107,22 +121,31 @@ def _timed(seconds: dict[str, float | None], part: str) -> Iterator[None]:
     seconds[part] = time.perf_counter() - start
 
 
-def _place(cell: config.Cell, parts: Parts) -> Path:
+def _place(cell: config.Cell, named: Named) -> Path:
     names = cell.config["choices"]
     run = provenance.run_name(
         cell.config,
-        identities=parts.identities(),
-        environment=provenance.environment(_device(parts.reader)),
+        identities=named.identities(),
+        environment=provenance.environment(_device(named.lent.reader)),
         engines=cell.engines(),
     )
     return cell.results / str(names["task"]) / str(names["memory"]) / run
 
 
 def _device(reader: Reader) -> str:
+    if None in reader.identity().values():  # whose weights nobody can know, nobody knows the machine of
+        return "not known: a server's"
     if reader.mark() is None:
         return "cpu"
     gpus = provenance.gpus()
     return gpus if isinstance(gpus, str) else ", ".join(gpus)
+
+
+def _measured(cell: config.Cell, parts: Parts, place: Path, command: str, *, again: bool) -> Outcome:
+    try:
+        return _walk(cell, parts, place, command, again=again)
+    finally:
+        parts.memory.close()
 
 
 def _walk(cell: config.Cell, parts: Parts, place: Path, command: str, *, again: bool) -> Outcome:
@@ -170,7 +193,7 @@ def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, obje
         "command": command,
         "seed": cell.config["seed"],
         "task_version": parts.task.version,
-        "identities": parts.identities(),
+        "identities": parts.named.identities(),
         "revision": provenance.revision(),
         "code": provenance.code_hashes(provenance.targets(cell.config)),
         "environment": provenance.environment(_device(parts.reader)),
@@ -178,7 +201,7 @@ def _provenance(cell: config.Cell, parts: Parts, command: str) -> dict[str, obje
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "ready_seconds": parts.ready_seconds,
-        "sources": parts.meter.sources() | _unasked(parts.control) | _found_ready(parts.lent),
+        "sources": parts.meter.sources() | _unasked(parts.control) | _found_ready(parts.named.lent),
     }
 
 

@@ -67,8 +67,9 @@ class Reader(Protocol):
 
     def peak_device_bytes(self) -> int | None: ...
 
-    def identity(self) -> Mapping[str, str]:
-        """Return name -> sha256 of everything read (weights, tokenizer)."""
+    def identity(self) -> Mapping[str, str | None]:
+        """Return name -> sha256 of everything read (weights, tokenizer); None, with the reason in the name, of what
+        nobody can know."""
         ...
 
 

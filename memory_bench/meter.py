@@ -283,7 +283,7 @@ class MeteredReader:
     def peak_device_bytes(self) -> int | None:
         return self.wrapped.peak_device_bytes()
 
-    def identity(self) -> Mapping[str, str]:
+    def identity(self) -> Mapping[str, str | None]:
         return self.wrapped.identity()
 
 

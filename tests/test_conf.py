@@ -26,6 +26,7 @@ LONGER = {
     "experiment/gate": "a matrix of small cells: each line is one sweep",
     "experiment/tasks": "a matrix of every task in all its kinds",
     "memory/qdrant_quantised": "what a graph takes, and how much of it is compared in full",
+    "reader/endpoint": SERVER,
     "reader/hf": READER,
     "reader/shape": READER,
     "reader/tiny": READER,
