@@ -102,6 +102,11 @@ def test_costs_are_medians_over_their_own_units() -> None:
     assert row["embed_seconds"] == Null("it uses no embedder")
 
 
+def test_the_first_read_of_an_episode_is_told_apart_from_the_others() -> None:
+    row = figures(measured("m", "1111 1111", columns={"costs.read_seconds": [0.009, 0.001, 0.001, 0.002]}))["m"]
+    assert (row["first_read_seconds"], row["read_seconds"]) == (0.009, 0.0015)
+
+
 def test_numbers_are_printed_with_their_units() -> None:
     page = markdown.render([measured("m", EVERYTHING)], experiment="x")
     assert "| 256 | 100 | 0.500 | null <sup>4</sup> | 2.0 | null <sup>4</sup> | 50.0 | 1,004 |" in page

@@ -40,6 +40,7 @@ COSTS = {
     "context used, tokens": ("context_tokens", "count"),
     "write, s an episode": ("write_seconds", "s"),
     "embed, s an episode": ("embed_seconds", "s"),
+    "first read, ms": ("first_read_seconds", "ms"),
     "read, ms": ("read_seconds", "ms"),
     "embed, ms": ("query_embed_seconds", "ms"),
     "generate, ms": ("generate_seconds", "ms"),

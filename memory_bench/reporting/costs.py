@@ -21,7 +21,7 @@ IN_ALL = {  # of an episode: what a conversation that is carried along costs
     "repeated_tokens": "costs.repeated_tokens",
     "cached_tokens": "costs.cached_tokens",
 }
-FIGURES = (*SOURCES, *IN_ALL, "question_seconds", "question_gpu_seconds")
+FIGURES = (*SOURCES, *IN_ALL, "first_read_seconds", "question_seconds", "question_gpu_seconds")
 NOT_MEASURED = {
     "episode.write_seconds": "nothing is written",
     "episode.size_bytes": "nothing is written",
@@ -45,6 +45,8 @@ def figures(cell: Measured) -> dict[str, Figure]:
             cell.questions.groupby("episode")[[column]].sum(min_count=1) if column in cell.questions else episodes[[]]
         )
         found[name] = median(sums, column, NOT_IN_ALL)
+    # cold: nothing of the episode has been looked for before
+    found["first_read_seconds"] = median(episodes, "costs.read_seconds", missing)
     found["question_seconds"] = _altogether(cell.questions, "seconds", embeds=embeds)
     found["question_gpu_seconds"] = _on_device(cell, embeds=embeds)
     return found
@@ -57,17 +59,23 @@ def _on_device(cell: Measured, *, embeds: bool) -> float | Null:
 
 
 def _altogether(questions: pd.DataFrame, clock: str, *, embeds: bool) -> float | Null:
-    """Return the median of all seconds of a question: its own, and its share of what writing its episode took."""
+    """Return the median of all seconds of a question that was answered."""
+    seconds = each(questions, clock, embeds=embeds)
+    return seconds if isinstance(seconds, Null) else float(seconds[questions["answer"].notna()].median())
+
+
+def each(questions: pd.DataFrame, clock: str, *, embeds: bool) -> pd.Series[float] | Null:
+    """Return all seconds of every question: its own, and its share of what writing its episode took."""
     own = [f"costs.{phase}_{clock}" for phase in ("read", "generate", *(["embed"] if embeds else []))]
     shared = [f"episode.{phase}_{clock}" for phase in ("write", *(["embed"] if embeds else []))]
     written = {own[0], shared[0]}  # null in a control, which does neither
     if lost := [column for column in (*own, *shared) if column not in written and not _is_measured(questions, column)]:
         return Null(f"not measured: {lost[0]}")
     share = 1 / questions.groupby("episode")["question"].transform("count")
-    seconds = sum(_filled(questions, column) for column in own) + share * sum(
-        _filled(questions, column) for column in shared
+    none = pd.Series(0.0, index=questions.index)
+    return sum((_filled(questions, column) for column in own), none) + share * sum(
+        (_filled(questions, column) for column in shared), none
     )
-    return float(seconds[questions["answer"].notna()].median())
 
 
 def _is_measured(questions: pd.DataFrame, column: str) -> bool:

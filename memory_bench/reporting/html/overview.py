@@ -62,7 +62,9 @@ def sheets(sections: Sequence[Section], figures: Figures) -> list[Sheet]:
         _sheet(
             "costs",
             "Medians over questions or over episodes, of one run each: they have no interval. Write holds settling and "
-            "leaves embedding out; a question in all holds its share of what its episode took to write.",
+            "leaves embedding out. The first read is of the first question that an episode asks (cold, and among what "
+            "was told by then), read of all. A question in all holds what its episode took to write, divided "
+            "by the questions of the episode; how many these are stands among the tasks.",
             COSTS | comparison.CARRIED, sections, figures, twins=True,
         ),
     ]  # fmt: skip
