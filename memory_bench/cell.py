@@ -98,6 +98,7 @@ def build(cell: config.Cell, *, alone: bool, lender: Lender) -> Parts:
 def _named(cell: config.Cell, lender: Lender) -> Named:
     task: Task = config.build(cell, "task")
     lent = lender.lend(cell)
+    config.check_installed(cell, "memory")  # its code is hashed before it is made
     return Named(task, lent, config.build(cell, "embedder") if cell.config["embedder"] else None)
 
 

@@ -137,14 +137,19 @@ def build(cell: Cell, part: str, **given: object) -> Any:
 
     Raises Unavailable where a distribution that it needs is not installed, BadInput where it refuses its arguments.
     """
-    for requirement in cell.requires.get(part, ()):
-        if reason := missing_requirement(requirement):
-            raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
+    check_installed(cell, part)
     try:
         return instantiate(OmegaConf.create(cell.config[part]), _convert_="all", **_shared(cell.config[part], given))
     except InstantiationException as error:
         # Hydra folds what the constructor raised into its own error: ours are one line for the user, a bug stays a bug
         raise _root(error) from None
+
+
+def check_installed(cell: Cell, part: str) -> None:
+    """Raise Unavailable where a distribution that a part of the cell needs is not installed."""
+    for requirement in cell.requires.get(part, ()):
+        if reason := missing_requirement(requirement):
+            raise Unavailable(f"{part}={cell.config['choices'][part]} cannot run here: {reason}")
 
 
 def _shared(node: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
