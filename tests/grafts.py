@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor
 
-from adapters.engram.grafted.graft import Graft
+from adapters.engram.grafted.graft import Graft, graft
 from adapters.engram.slot import EngramTable
 from adapters.engram.write import pad
 from memory_bench.contracts import Reader
@@ -34,7 +34,12 @@ SLOT: dict[str, Any] = {
 
 def grafted(folder: Path, *, slot: dict[str, Any] | None = None, **options: Any) -> HfReader:
     """Return the reader of a checkpoint, with a slot in it."""
-    return checkpoints.made(folder, slot=partial(Graft, **(SLOT | (slot or {}))), **options)
+    return checkpoints.made(folder, slot=partial(graft, **(SLOT | (slot or {}))), **options)
+
+
+def overlaid(one: HfReader, file: Path) -> HfReader:
+    """Return another reader of the same checkpoint, with what an overlay holds."""
+    return grafted(one.folder, overlay=str(file))
 
 
 def graft_of(one: HfReader) -> Graft:

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adapters.engram.address import check_address, from_tensor, to_tensor
+from adapters.engram.address import Description, check_address, from_tensor, to_tensor
 from adapters.engram.module import HASH_VERSIONS, INITS, EngramModule, Rows
 from memory_bench.errors import BadInput
 from memory_bench.ngrams import Compression
@@ -76,8 +76,12 @@ def described(state: Mapping[str, Tensor], *, table: str, map_V: str) -> EngramM
     `table` and `map_V` are the names that table and map have in the state: "table" and "engram.map_V", say. Raises
     BadInput where the two do not belong together.
     """
-    kept = from_tensor(state[f"{table}.{EXTRA}"])
-    numbers_V = state[map_V].cpu().numpy()
+    return described_by(from_tensor(state[f"{table}.{EXTRA}"]), state[map_V])
+
+
+def described_by(kept: Description, map_V: Tensor) -> EngramModule:
+    """Return the module of a description and of its compression. Raises BadInput where they do not belong together."""
+    numbers_V = map_V.cpu().numpy()
     versions = {version: mode for mode, version in HASH_VERSIONS.items()}
     if kept["hash_version"] not in versions:
         known = ", ".join(versions)

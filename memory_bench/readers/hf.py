@@ -43,7 +43,10 @@ PAD = 0
 
 
 class Graft(Slotted, Protocol):
-    """A slot in a model of `transformers` (see `adapters/engram/grafted`)."""
+    """A slot in a model of `transformers` (see `adapters/engram/grafted`). `look_up`: the rows that came with it."""
+
+    @property
+    def look_up(self) -> LookUp | None: ...
 
     def entering(self, embeddings: Mapping[int, Tensor]) -> AbstractContextManager[None]:
         """Return a context in which layer -> embeddings_BTE of the tokens that are read enter the model."""
@@ -73,6 +76,7 @@ class HfReader(OnDevice):
         trust_remote_code: bool,
         attention: AttentionKernel,
         slot: Callable[..., Graft] | None = None,
+        overlay: str | None = None,
     ) -> None:
         named = find_option("reader.model", model, VARIABLE)
         if batch_size < 1:
@@ -100,14 +104,19 @@ class HfReader(OnDevice):
             )
         self.ends = _ends(loaded, self.tokenizer)
         self.attention = attention
-        self._slot = slot
+        self._slot, self.overlay = slot, overlay
         self.look_up: LookUp | None = None
         self._attend()
+        if overlay is not None and self.slotted is not None:
+            self.look_up = self.slotted.look_up
 
     @cached_property
     def slotted(self) -> Graft | None:
         """The model with a slot in it: made when it is first asked for, since all of the vocabulary is read for it."""
-        return None if self._slot is None else self._slot(self.model, self.tokenizer, alone=self.attention.engine.alone)
+        if self._slot is None:
+            return None
+        alone = self.attention.engine.alone
+        return self._slot(self.model, self.tokenizer, alone=alone, identity=self._of_model, overlay=self.overlay)
 
     def with_look_up(self, look_up: LookUp) -> Self:
         """Return a reader with the same weights whose slot reads from `look_up`."""
@@ -165,11 +174,15 @@ class HfReader(OnDevice):
         return tokens
 
     def identity(self) -> Mapping[str, str]:
-        """Return the sha256 of every file that the model and its tokenizer are read from."""
-        return self._digests
+        """Return the sha256 of every file that the model, its tokenizer and its overlay are read from."""
+        return {**self._of_model, **self._of_overlay}
 
     @cached_property
-    def _digests(self) -> Mapping[str, str]:
+    def _of_overlay(self) -> Mapping[str, str]:
+        return {} if self.overlay is None else {f"{self.name}/overlay": checkpoint.sha256(Path(self.overlay))}
+
+    @cached_property
+    def _of_model(self) -> Mapping[str, str]:
         return {f"{self.name}/{file.name}": checkpoint.sha256(file) for file in hf_files.files(self.folder)}
 
     def _batches(self, rows: list[list[int]]) -> Iterator[list[list[int]]]:

@@ -1,9 +1,9 @@
 """A slot in somebody else's model: hooks add what a table holds to the residual stream before chosen decoder layers.
 
-    graft = Graft(model, tokenizer, layers=[1, 15], ...)
-    with graft.entering(table(tokens_BT)):      # layer -> embeddings_BTE of the tokens that are read
+    grafted = graft(model, tokenizer, layers=[1, 15], ...)
+    with grafted.entering(table(tokens_BT)):    # layer -> embeddings_BTE of the tokens that are read
         model(tokens_BT)
-    graft.remove()                              # the model is what it was
+    grafted.remove()                            # the model is what it was
 
 A layer is wrapped by a hook and not by a module of ours: names and weights stay those of the checkpoint, so that what
 knows the model by its names (saving, LoRA, quantisation) still does. Outside of `entering` the hooks do nothing.
@@ -16,66 +16,84 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from adapters.engram.grafted.layers import chosen, find_layers
+from adapters.engram.grafted.lora import add_lora
+from adapters.engram.grafted.overlay import load
 from adapters.engram.module import EngramModule
+from adapters.engram.slot import EngramTable
 from memory_bench.ngrams import Compression, compress_vocabulary
 from memory_bench.readers.model import LookUp
 
+Alone: TypeAlias = Callable[[], AbstractContextManager[object]]
 PROBED = 64
 """So many tokens, from all over the vocabulary, are read to know how large the residual stream is."""
 
 
-class Graft:
-    """`layers`: before which rows enter (0-based), null: the second and the one in the middle. `layers_path`: the name
-    of the model's list of layers, null: found. The rest are those of `EngramModule`. `alone`: the context in which the
-    model computes its attention.
+def graft(
+    model: Any,
+    tokenizer: Any,
+    *,
+    layers: Sequence[int] | None,
+    layers_path: str | None,
+    max_order: int,
+    heads: int,
+    row_width: int,
+    rows: int,
+    seed: int,
+    alone: Alone,
+    identity: Mapping[str, str],
+    overlay: str | None,
+) -> Graft:
+    """Return a model with a slot in it, whose projections are random, as those of the bundled reader's slot.
 
-    Projections are random, as in the bundled reader's slot, and as large as the residual stream is where they enter: so
-    the step size of a write means the same in every model. Raises BadInput where the layers are not found.
+    `layers`: before which rows enter (0-based), null: the second and the one in the middle. `layers_path`: the name of
+    the model's list of layers, null: found. `alone`: the context in which the model computes its attention. The rest
+    are those of `EngramModule`. With an `overlay` for the model of this `identity`, the slot is the one that it holds.
+    Raises BadInput where the layers are not found, or the overlay is not what it should be.
     """
+    blocks = find_layers(model, layers_path)
+    if overlay is not None:
+        held = load(Path(overlay), identity=identity)
+        add_lora(model, held)
+        made = Graft(model, held.slot, blocks, alone=alone)
+        made.look_up = held.table(model.device)
+        return made
+    text = model.config.get_text_config()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        slot = EngramModule(
+            width=text.hidden_size,
+            layers=chosen(layers, len(blocks)),
+            max_order=max_order,
+            heads=heads,
+            row_width=row_width,
+            rows=rows,
+            seed=seed,
+            compression=compression(tokenizer, text.vocab_size),
+        )
+    made = Graft(model, slot, blocks, alone=alone)
+    made.fit()
+    return made
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        layers: Sequence[int] | None,
-        layers_path: str | None,
-        max_order: int,
-        heads: int,
-        row_width: int,
-        rows: int,
-        seed: int,
-        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        blocks = find_layers(model, layers_path)
-        text = model.config.get_text_config()
+
+class Graft:
+    """`slot`: how rows enter. `blocks`: the model's decoder layers. `look_up`: the rows that came with the slot."""
+
+    def __init__(self, model: Any, slot: EngramModule, blocks: nn.ModuleList, *, alone: Alone = nullcontext) -> None:
         self.model = model
+        self.slot = slot.requires_grad_(False).to(model.device)
         self.alone = alone
+        self.look_up: EngramTable | None = None
+        self._blocks = blocks
         self._entered: Mapping[int, Tensor] = {}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.slot = EngramModule(
-                width=text.hidden_size,
-                layers=chosen(layers, len(blocks)),
-                max_order=max_order,
-                heads=heads,
-                row_width=row_width,
-                rows=rows,
-                seed=seed,
-                compression=compression(tokenizer, text.vocab_size),
-            )
-        self.slot.requires_grad_(False).to(model.device)
-        self._fit(blocks, text.vocab_size)
-        self._hooks = [
-            blocks[layer].register_forward_pre_hook(partial(self._enter, layer), with_kwargs=True)
-            for layer in self.slot.layers
-        ]
+        self._hooks = self._before_each(self._enter)
 
     @contextmanager
     def entering(self, embeddings: Mapping[int, Tensor]) -> Iterator[None]:
@@ -117,20 +135,26 @@ class Graft:
         hidden_BTD = hidden_BTD + self.slot(layer, hidden_BTD, self._entered[layer]).to(hidden_BTD.dtype)
         return ((hidden_BTD, *given[1:]), named) if given else (given, {**named, "hidden_states": hidden_BTD})
 
+    def _before_each(self, hook: Callable[..., Any]) -> list[RemovableHandle]:
+        """Let a hook with the number of its layer run before each layer that rows enter."""
+        return [
+            self._blocks[layer].register_forward_pre_hook(partial(hook, layer), with_kwargs=True)
+            for layer in self.slot.layers
+        ]
+
     @torch.no_grad()
-    def _fit(self, blocks: Any, vocabulary: int) -> None:
-        """Scale what enters to the residual stream: by the median over tokens, since the first one may be huge."""
+    def fit(self) -> None:
+        """Scale what enters to the residual stream, by the median over tokens, since the first one may be huge: so the
+        step size of a write means the same in every model."""
 
         def fit(layer: int, _: object, given: tuple[Any, ...], named: dict[str, Any]) -> None:
             size = _residual(given, named).float().square().mean(-1).sqrt().median()
             for weight_DE in self.slot.value[str(layer)].parameters():
                 weight_DE.mul_(size)
 
-        watched = [
-            blocks[layer].register_forward_pre_hook(partial(fit, layer), with_kwargs=True) for layer in self.slot.layers
-        ]
+        watched = self._before_each(fit)
         try:
-            self(torch.arange(PROBED, device=self.model.device)[None] * vocabulary // PROBED)
+            self(torch.arange(PROBED, device=self.model.device)[None] * len(self.slot.map_V) // PROBED)
         finally:
             for hook in watched:
                 hook.remove()
