@@ -1,13 +1,15 @@
 """A server that speaks OpenAI's /chat/completions and /completions, counting by a real tokenizer.
 
-It has no model: it writes the digits of a hash of the prompt. Run as a process of its own it can be killed:
-`python -m tests.completion_server FOLDER PORT`.
+It has no model: it writes the digits of a hash of the prompt. As a process of its own,
+`python -m tests.completion_server FOLDER ANSWERS`, it is killed when it has given so many answers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -127,7 +129,22 @@ def asking(server: CompletionServer, folder: Path, kept: Path, **options: Any) -
     return EndpointReader(**{**usual, **options})
 
 
+def die(_: BaseHTTPRequestHandler) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal(CompletionServer):
+    """One that is killed in the middle of a request, after so many answers."""
+
+    def __init__(self, folder: Path, answers: int) -> None:
+        super().__init__(folder)
+        self.answers = answers
+
+    def act(self, asked: Asked) -> Act:
+        return die if len(self.asked) > self.answers else super().act(asked)
+
+
 if __name__ == "__main__":
-    with local_server.running(CompletionServer(Path(sys.argv[1])), int(sys.argv[2])) as server:
+    with local_server.running(Mortal(Path(sys.argv[1]), int(sys.argv[2]))) as server:
         print(server.url, flush=True)
         threading.Event().wait()

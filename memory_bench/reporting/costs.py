@@ -27,6 +27,7 @@ NOT_MEASURED = {
     "episode.size_bytes": "nothing is written",
     "costs.read_seconds": "the memory is not asked",
 }
+KEPT = "kept_answers"  # of a phase: the ends of the columns that count answers which nobody was asked for again
 NOT_IN_ALL = {"costs.cached_tokens": "the reader has no prefix cache"}
 NOT_EMBEDDED = dict.fromkeys(("episode.embed_seconds", "costs.embed_seconds"), "it uses no embedder")
 
@@ -36,6 +37,8 @@ def figures(cell: Measured) -> dict[str, Figure]:
     episodes = cell.questions.drop_duplicates("episode")
     embeds = cell.config["choices"]["embedder"] is not None
     missing = NOT_MEASURED if embeds else NOT_MEASURED | NOT_EMBEDDED
+    if kept := _kept(cell.questions):
+        missing = {"costs.generate_seconds": kept, "costs.read_seconds": kept} | missing
     found: dict[str, Figure] = {
         name: median(episodes if column.startswith("episode.") else cell.questions, column, missing)
         for name, column in SOURCES.items()
@@ -65,7 +68,12 @@ def _altogether(questions: pd.DataFrame, clock: str, *, embeds: bool) -> float |
 
 
 def each(questions: pd.DataFrame, clock: str, *, embeds: bool) -> pd.Series[float] | Null:
-    """Return all seconds of every question: its own, and its share of what writing its episode took."""
+    """Return all seconds of every question: its own, and its share of what writing its episode took.
+
+    Null where something was not measured, or where an answer was kept: it took its time on another day.
+    """
+    if kept := _kept(questions):
+        return Null(kept)
     own = [f"costs.{phase}_{clock}" for phase in ("read", "generate", *(["embed"] if embeds else []))]
     shared = [f"episode.{phase}_{clock}" for phase in ("write", *(["embed"] if embeds else []))]
     written = {own[0], shared[0]}  # null in a control, which does neither
@@ -76,6 +84,14 @@ def each(questions: pd.DataFrame, clock: str, *, embeds: bool) -> pd.Series[floa
     return sum((_filled(questions, column) for column in own), none) + share * sum(
         (_filled(questions, column) for column in shared), none
     )
+
+
+def _kept(questions: pd.DataFrame) -> str | None:
+    """Return what is said where some answers were kept from an earlier request; None where none were."""
+    if not (columns := [column for column in questions if str(column).endswith(KEPT)]):
+        return None
+    kept = int((questions[columns].astype(float).fillna(0.0) > 0).any(axis=1).sum())
+    return f"answers were kept from an earlier request: {kept} of {len(questions)} questions" if kept else None
 
 
 def _is_measured(questions: pd.DataFrame, column: str) -> bool:
