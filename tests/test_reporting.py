@@ -246,7 +246,7 @@ def test_a_cell_that_was_not_run_is_a_row_and_an_experiment_without_any_is_a_mis
         ([], "2: report takes one experiment, got []; type: report +experiment=NAME"),
         (
             ["+experiment=stub", "--publsh"],
-            "2: --publsh: no such flag of report; there are --by=TAG, --format=html, --from-published, "
+            "2: --publsh: no such flag of report; there are --by=TAG, --format=html, --from-published, --layers, "
             "--out=FILE.html, --publish",
         ),
         (["+experiment=nedle"], "2: there is no experiment 'nedle'; choose one of:"),

@@ -4,6 +4,8 @@ python -m memory_bench report +experiment=NAME                    print the tabl
 python -m memory_bench report +experiment=NAME --publish          and keep report, figures and records in the repository
                                                                   (no records of a task that claims to be private)
 python -m memory_bench report +experiment=NAME --from-published   print them again from the kept records
+python -m memory_bench report +experiment=NAME --layers           print what each memory adds to the one it stands over
+                                                                  (with the flags above too)
 python -m memory_bench report +experiment=NAME --by=TAG           print them by a tag of the questions: depth, kind, ...
                      both flags: keep report and figures anew, from the kept records (after a change of their layout)
 python -m memory_bench report +experiment=NAME --format html --out FILE.html
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = Path("results/published")
 REPORTS = Path("reports")
-FLAGS = {"--publish", "--from-published"}
+LAYERS = "--layers"
+FLAGS = {"--publish", "--from-published", LAYERS}
 VALUED = {"--by": "TAG", "--format": "html", "--out": "FILE.html", "--story": "QUESTION"}
 HTML, HISTORY = "html", "--history"
 FORMATS = {
@@ -70,6 +73,7 @@ def main(argv: list[str]) -> int:
     flags, experiment, overrides = typed.flags, typed.experiment, typed.overrides
     from memory_bench.reporting import (
         cells,
+        layers,
         markdown,
         plots,
         slices,
@@ -77,7 +81,9 @@ def main(argv: list[str]) -> int:
     )  # pandas and SciPy take a second: a misspelt line does not
 
     again = "--from-published" in flags
-    found = cells.load(PUBLISHED, experiment) if again else cells.find(experiment, overrides)
+    # what a page is made from lies by its sort: of one experiment there may be several
+    render, kept = (layers.render, PUBLISHED / "layers") if LAYERS in flags else (markdown.render, PUBLISHED)
+    found = cells.load(kept, experiment) if again else cells.find(experiment, overrides)
     if typed.tag is not None:
         print(slices.render(found, typed.tag), end="")
         return DONE
@@ -86,16 +92,17 @@ def main(argv: list[str]) -> int:
     told = [one for one in overrides if not (read and one.startswith("results="))]
     if typed.out is not None:
         return _write(typed, found, told)
-    report = markdown.render(found, experiment=experiment, overrides=told)
+    report = render(found, experiment=experiment, overrides=told)
     if "--publish" in flags:
         _check_whole(found)
         _check_attention(found)
         private = _private(found)
         REPORTS.mkdir(exist_ok=True)
-        if len(tables := table.tables(found)) > 1:  # the page of a single table shows no figures
+        # the page of a single table shows no figures, and neither does one of layers
+        if LAYERS not in flags and len(tables := table.tables(found)) > 1:
             plots.draw(tables, REPORTS / experiment)
         if not (again or private):
-            cells.save(found, PUBLISHED, experiment)
+            cells.save(found, kept, experiment)
         (REPORTS / f"{experiment}.md").write_text(report, encoding="utf-8")
         _show_in(Path("README.md"), experiment, report)
     print(report, end="")
@@ -249,10 +256,12 @@ def _check_together(given: Mapping[str, str], flags: Collection[str], overrides:
         raise BadInput(f"--out {given['--out']}: expected {expected}")
     if "--by" in given and ("--publish" in flags or made):
         raise BadInput(f"--by={given['--by']}: a report by a tag is printed; leave the other flag out")
+    if LAYERS in flags and ("--by" in given or made):
+        raise BadInput(f"{LAYERS}: a page of its own, in Markdown; leave the other flag out")
     if made and "--publish" in flags:
         raise BadInput("--publish keeps a report in Markdown; leave it out, and keep what --out names")
     changed = [one for one in overrides if not one.startswith(("+experiment=", "results="))]
-    if changed and flags:
+    if changed and {*flags} - {LAYERS}:
         raise BadInput(f"{changed[0]}: what is published is an experiment as it stands; leave it out, or write its own")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from memory_bench.paired import Ratio
 from memory_bench.reporting.figures import Figure, Null
 from memory_bench.reporting.table import Row
 from memory_bench.statistics import Difference, Interval
@@ -18,7 +19,7 @@ class Notes:
     def __init__(self) -> None:
         self.reasons: dict[str, int] = {}
 
-    def show(self, figure: Figure, *, unit: str = "") -> str:
+    def show(self, figure: Figure | Ratio, *, unit: str = "") -> str:
         if isinstance(figure, Null):
             return f"null <sup>{self.number(figure.reason)}</sup>"
         return plain(figure, unit=unit)
@@ -28,9 +29,15 @@ class Notes:
         return self.reasons.setdefault(reason, len(self.reasons) + 1)
 
 
-def plain(figure: Interval | Difference | float, *, unit: str = "") -> str:
-    """Return a figure that is there, as text: a mean with its interval, a difference, or a number in its unit."""
+def plain(figure: Interval | Difference | Ratio | float, *, unit: str = "") -> str:
+    """Return a figure that is there, as text: a mean or a ratio with its interval, a difference, or a number in its
+    unit."""
     match figure:
+        case Ratio():
+            return f"{figure.median:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+        case Difference(interval) if unit == "count":
+            digits = 0 if max(abs(interval.low), abs(interval.high)) >= 10 else 1
+            return "{:+,.{d}f} [{:+,.{d}f}, {:+,.{d}f}]".format(interval.mean, interval.low, interval.high, d=digits)
         case Interval():
             return f"{figure.mean:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
         case Difference(interval):
