@@ -32,7 +32,7 @@ from memory_bench.types import Event, Passage, Query
 if TYPE_CHECKING:  # to import it is to import torch, which nothing here needs
     from tokenizers import Tokenizer
 
-    from memory_bench.readers.local import LocalReader
+    from memory_bench.readers.local import BiasedReader
 
 
 class NgramLogits:
@@ -46,7 +46,7 @@ class NgramLogits:
     Scopes are not told apart: n-grams are looked up by text alone.
     """
 
-    reader: LocalReader
+    reader: BiasedReader
     table: Continuations
 
     def __init__(self, *, max_order: int, strength: float, recency: float) -> None:

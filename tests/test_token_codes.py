@@ -147,7 +147,7 @@ def test_a_file_that_is_missing_altered_or_none_is_refused_in_a_line(kept: tuple
 def test_a_simulated_write_holds_the_codes_of_what_follows_where_it_is_written_and_in_some_heads_another_one(
     slotted: TinyReader,
 ) -> None:
-    made = Codes(slotted.model, SLOT, seed=0)
+    made = Codes(slotted.model.embed.weight, SLOT, seed=0)
     tokens_BT = torch.randint(0, 4096, (4, 10))
     written_BT = torch.arange(10).expand(4, -1) >= 4
     found = simulated(made, SLOT, tokens_BT, written_BT, generator=torch.Generator().manual_seed(0))
@@ -162,7 +162,8 @@ def test_a_simulated_write_holds_the_codes_of_what_follows_where_it_is_written_a
 def test_the_reader_learns_to_say_what_is_written_and_stays_as_it_is(slotted: TinyReader) -> None:
     before = {name: tensor.clone() for name, tensor in slotted.model.state_dict().items()}
     losses: list[float] = []
-    learned = learn(slotted, Texts(slotted, PROSE, seed=0), steps=24, seed=0, told=losses.append)
+    embedding_VD, texts = slotted.model.embed.weight, Texts(slotted, PROSE, seed=0)
+    learned = learn(slotted, texts, embedding_VD=embedding_VD, steps=24, seed=0, told=losses.append)
     assert sum(losses[-6:]) < sum(losses[:6])
     assert all(torch.equal(tensor, before[name]) for name, tensor in slotted.model.state_dict().items())
     assert set(learned.all()) == set(SLOT.layers)

@@ -26,11 +26,12 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
+from adapters.engram.module import EngramModule
 from adapters.engram.slot import EngramSlot
-from adapters.engram.token_codes import TokenCodes, bundled
+from adapters.engram.token_codes import TokenCodes, bundled, weights_sha256
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.readers.local import LocalReader
-from memory_bench.readers.model import TinyModel, unit_rms
+from memory_bench.readers.local import LocalReader, Slotted
+from memory_bench.readers.model import unit_rms
 from memory_bench.readers.tiny import TinyReader
 from memory_bench.readers.training.corpus import read_corpus
 from memory_bench.readers.training.evaluation import PLAIN
@@ -51,6 +52,8 @@ SHARED_RATE, OWN_RATE = 0.02, 0.1
 """Of Adam: for the map from a token's embedding to its code, which all tokens share, and for what each adds."""
 TOLD = 50
 """The loss is printed each so many steps, as their mean."""
+ALSO_RATE = 0.001
+"""For what else learns: projections of a slot, low-rank matrices."""
 COOLED = 0.4
 """The share of the steps, at the end, over which the rates fall to 0."""
 
@@ -58,12 +61,12 @@ COOLED = 0.4
 class Codes(nn.Module):
     """A code is a map of the token's embedding, shared by all tokens and quick to learn, and something of its own."""
 
-    def __init__(self, model: TinyModel, slot: EngramSlot, *, seed: int) -> None:
+    def __init__(self, embedding_VD: Tensor, slot: EngramModule, *, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        vocabulary, width = model.embed.weight.shape
+        vocabulary, width = embedding_VD.shape
         wide = slot.heads * slot.row_width
-        self.embedded_VD = unit_rms(model.embed.weight)
+        self.embedded_VD = unit_rms(embedding_VD.detach().float())
         self.shared_DW = nn.ParameterDict(
             {
                 str(layer): nn.Parameter(torch.randn(width, wide, generator=generator) * START_STD)
@@ -73,6 +76,7 @@ class Codes(nn.Module):
         self.own_VW = nn.ParameterDict(
             {str(layer): nn.Parameter(torch.zeros(vocabulary, wide)) for layer in slot.layers}
         )
+        self.to(embedding_VD.device)
 
     def of(self, layer: int, tokens: Tensor) -> Tensor:
         """Return codes [..., W] of tokens [...]."""
@@ -80,7 +84,7 @@ class Codes(nn.Module):
         return self.embedded_VD[tokens] @ self.shared_DW[name] + self.own_VW[name][tokens]  # type: ignore[no-any-return]
 
     def all(self) -> dict[int, Tensor]:
-        tokens_V = torch.arange(len(self.embedded_VD))
+        tokens_V = torch.arange(len(self.embedded_VD), device=self.embedded_VD.device)
         return {int(name): self.of(int(name), tokens_V).detach() for name in self.own_VW}
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -92,19 +96,26 @@ class Texts:
     """Batches of texts, each with the place from which on it is written. Everything follows from the seed."""
 
     def __init__(self, reader: LocalReader, prose: Sequence[str], *, seed: int) -> None:
-        encoded = [reader.tokenizer.encode(text).ids for text in prose]
+        self.first = reader.tokens("")
+        self.reader = reader
+        encoded = [self._plain(text) for text in prose]
         self.prose = [ids for ids in encoded if len(ids) > LENGTH]
         self.words = common_words(prose)
         self.factory = PromptFactory(load_grammar(held_out=False), prose, self.words, PLAIN)
-        self.reader = reader
-        self.vocabulary = reader.tokenizer.get_vocab_size()
+        self.vocabulary = _slot(reader).map_V.numel()
         self.random = Random(f"{seed}/codes")
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return tokens_BT and written_BT: whether the rows of a token are."""
         starts = [self.random.randint(0, MOST_BEFORE) for _ in range(BATCH)]
         texts = [self._facts(start) if number % 2 else self._replaced(start) for number, start in enumerate(starts)]
-        return torch.tensor(texts), torch.arange(LENGTH) >= torch.tensor(starts)[:, None]
+        before, length = len(self.first), len(self.first) + LENGTH
+        written_BT = torch.arange(length) >= before + torch.tensor(starts)[:, None]
+        return torch.tensor([[*self.first, *text] for text in texts]), written_BT
+
+    def _plain(self, text: str) -> list[int]:
+        """Return the tokens of a text that stands among others."""
+        return self.reader.tokens(text)[len(self.first) :]
 
     def _cut(self, length: int) -> list[int]:
         ids: list[int] = self.random.choice(self.prose)
@@ -121,22 +132,33 @@ class Texts:
     def _facts(self, start: int) -> list[int]:
         names, text = Names(self.random, self.words), self._cut(start)
         while len(text) < LENGTH:
-            text += self.reader.tokens(self.factory.fact(self.random, names).sentence + "\n")
+            text += self._plain(self.factory.fact(self.random, names).sentence + "\n")
         return text[:LENGTH]
 
 
-def learn(reader: LocalReader, texts: Texts, *, steps: int, seed: int, told: Callable[[float], None]) -> Codes:
-    """Return the codes; `told` gets each step's loss (nats a token). Raises BadInput where the reader has no slot."""
-    model = reader.model
-    if not isinstance(model.slot, EngramSlot):
-        raise BadInput("codes of tokens are for the slot of a reader that has one: type reader=tiny")
-    codes = Codes(model, model.slot, seed=seed)
+def learn(
+    reader: LocalReader,
+    texts: Texts,
+    *,
+    embedding_VD: Tensor,
+    steps: int,
+    seed: int,
+    told: Callable[[float], None],
+    also: Sequence[Tensor] = (),
+) -> Codes:
+    """Return the codes; `told` gets each step's loss (nats a token). `embedding_VD`: of the reader's tokens; `also`:
+    parameters that learn beside the codes. Raises BadInput where the reader has no slot."""
+    slotted, slot = reader.slotted, _slot(reader)
+    assert slotted is not None
+    codes = Codes(embedding_VD, slot, seed=seed)
     optimizer, generator = codes.optimizer(), torch.Generator().manual_seed(seed)
+    if also:
+        optimizer.add_param_group({"params": list(also), "lr": ALSO_RATE})
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / COOLED))
     for _ in range(steps):
-        tokens_BT, written_BT = texts.batch()
-        embeddings = simulated(codes, model.slot, tokens_BT, written_BT, generator=generator)
-        loss = _loss(model, tokens_BT, embeddings)
+        tokens_BT, written_BT = (part_BT.to(reader.device) for part_BT in texts.batch())
+        embeddings = simulated(codes, slot, tokens_BT, written_BT, generator=generator)
+        loss = _loss(slotted, tokens_BT, embeddings)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -146,7 +168,7 @@ def learn(reader: LocalReader, texts: Texts, *, steps: int, seed: int, told: Cal
 
 
 def simulated(
-    codes: Codes, slot: EngramSlot, tokens_BT: Tensor, written_BT: Tensor, *, generator: torch.Generator
+    codes: Codes, slot: EngramModule, tokens_BT: Tensor, written_BT: Tensor, *, generator: torch.Generator
 ) -> dict[int, Tensor]:
     """Return layer -> embeddings_BTE: of the longest order the code of the next token where a text is written, and in
     some heads that of a random token; nothing in the rows of shorter n-grams."""
@@ -155,8 +177,8 @@ def simulated(
     next_BT = tokens_BT.roll(-1, 1)
     embeddings = {}
     for layer in slot.layers:
-        others_BT = torch.randint(len(codes.embedded_VD), shape, generator=generator)
-        lost_BTH1 = torch.rand(*shape, slot.heads, 1, generator=generator) < lost
+        others_BT = torch.randint(len(codes.embedded_VD), shape, generator=generator).to(tokens_BT.device)
+        lost_BTH1 = (torch.rand(*shape, slot.heads, 1, generator=generator) < lost).to(tokens_BT.device)
         heads = (*shape, slot.heads, slot.row_width)
         right = (codes.of(layer, next_BT) * written_BT[..., None]).view(heads)
         found = torch.where(lost_BTH1, codes.of(layer, others_BT).view(heads), right).flatten(2)
@@ -165,9 +187,16 @@ def simulated(
     return embeddings
 
 
-def _loss(model: TinyModel, tokens_BT: Tensor, embeddings: Mapping[int, Tensor]) -> Tensor:
+def _slot(reader: LocalReader) -> EngramModule:
+    slot = getattr(reader.slotted, "slot", None)
+    if not isinstance(slot, EngramModule):
+        raise BadInput("codes of tokens are for the slot of a reader that has one: type reader=tiny")
+    return slot
+
+
+def _loss(model: Slotted, tokens_BT: Tensor, embeddings: Mapping[int, Tensor]) -> Tensor:
     hidden_BTD = model(tokens_BT, lambda _: embeddings)
-    positions_BQ = torch.arange(tokens_BT.shape[1] - 1).expand(len(tokens_BT), -1)
+    positions_BQ = torch.arange(tokens_BT.shape[1] - 1, device=tokens_BT.device).expand(len(tokens_BT), -1)
     return -model.target_log_probs(hidden_BTD, tokens_BT, positions_BQ, tokens_BT[:, 1:]).mean()
 
 
@@ -192,6 +221,25 @@ def main(arguments: Sequence[str]) -> int:
 
 def learned(reader: TinyReader, *, steps: int, seed: int, out: Path) -> str:
     """Learn the codes, save them with what they cost, and return the sha256 of the file."""
+    codes, cost = paid(reader, prose(), embedding_VD=reader.model.embed.weight, steps=steps, seed=seed)
+    return TokenCodes(codes.all(), weights_sha256(reader.identity()), _slot(reader).describe(), cost).save(out)
+
+
+def prose() -> list[str]:
+    """Return what is learned from: docstrings of installed packages."""
+    return [document.text for document in read_corpus(PACKAGES) if not document.held_out]
+
+
+def paid(
+    reader: LocalReader,
+    prose: Sequence[str],
+    *,
+    embedding_VD: Tensor,
+    steps: int,
+    seed: int,
+    also: Sequence[Tensor] = (),
+) -> tuple[Codes, dict[str, float]]:
+    """Learn the codes, print the loss, and return them with what they cost."""
     started, losses = time.process_time(), list[float]()
 
     def told(loss: float) -> None:
@@ -200,13 +248,9 @@ def learned(reader: TinyReader, *, steps: int, seed: int, out: Path) -> str:
             last = losses[-TOLD:]
             print(f"step {len(losses)}  loss {sum(last) / len(last):.2f} nats a token", flush=True)
 
-    prose = [document.text for document in read_corpus(PACKAGES) if not document.held_out]
-    codes = learn(reader, Texts(reader, prose, seed=seed), steps=steps, seed=seed, told=told)
-    cost = {"seconds": time.process_time() - started, "steps": steps, "tokens": steps * BATCH * LENGTH}
-    slot = reader.model.slot
-    assert slot is not None
-    weights = next(digest for name, digest in reader.identity().items() if name.endswith("model.safetensors"))
-    return TokenCodes(codes.all(), weights, slot.describe(), cost).save(out)
+    texts = Texts(reader, prose, seed=seed)
+    codes = learn(reader, texts, embedding_VD=embedding_VD, steps=steps, seed=seed, told=told, also=also)
+    return codes, {"seconds": time.process_time() - started, "steps": steps, "tokens": steps * BATCH * LENGTH}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from adapters.engram.by_event import ByEvent
 from adapters.engram.module import EngramModule
-from adapters.engram.token_codes import load
+from adapters.engram.token_codes import load, weights_sha256
 from memory_bench.contracts import Reader
 
 
@@ -35,9 +35,8 @@ class EngramOneShot(ByEvent):
         Raises BadInput if it has no slot, or if the codes were learned against another reader.
         """
         slot = getattr(getattr(reader, "slotted", None), "slot", None)
-        weights = [digest for name, digest in reader.identity().items() if name.endswith("model.safetensors")]
         if isinstance(slot, EngramModule):
-            self.codes.check(slot, str(weights[0] if weights else None))
+            self.codes.check(slot, weights_sha256(reader.identity()))
         return super().attach(reader)
 
     def size_bytes(self) -> int:

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.engram.address import check_address
 from adapters.engram.module import EngramModule
 from adapters.engram.slot import EngramTable
+from adapters.engram.whole import save_whole
 from memory_bench.errors import BadInput
 
 FOLDER = Path(__file__).parent
@@ -45,10 +45,9 @@ class TokenCodes:
 
     def save(self, file: Path) -> str:
         """Write them, rounded to fp16, and return the sha256 of the file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         kept = {"weights_sha256": self.weights_sha256, "slot": json.dumps(self.slot), "cost": json.dumps(self.cost)}
         tensors = {str(layer): codes_VW.half().contiguous() for layer, codes_VW in self.codes.items()}
-        save_file(tensors, file, metadata=kept)
+        save_whole(tensors, file, metadata=kept)
         return _sha256(file)
 
     def check(self, slot: EngramModule, weights_sha256: str) -> None:
@@ -77,6 +76,12 @@ class TokenCodes:
 
     def size_bytes(self) -> int:
         return sum(codes_VW.nbytes for codes_VW in self.codes.values())
+
+
+def weights_sha256(identity: Mapping[str, str | None]) -> str:
+    """Return the sha256 of a reader's weights by its identity; where they are in several files, of those of all."""
+    found = sorted(str(digest) for name, digest in identity.items() if name.endswith((".safetensors", "/overlay")))
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def bundled(name: str) -> Path:

@@ -55,6 +55,10 @@ class LocalReader(Reader, Protocol):
         """Return a reader with the same weights whose Engram slot reads from `look_up`."""
         ...
 
+
+class BiasedReader(LocalReader, Protocol):
+    """A reader whose logits can be reached as well."""
+
     def with_bias(self, bias: Bias) -> Self:
         """Return a reader with the same weights whose logits `bias` is added to, besides what was added before."""
         ...

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.engram.module import EngramModule
 from adapters.engram.slot import EngramTable
 from adapters.engram.table import described_by
+from adapters.engram.whole import save_whole
 from memory_bench.errors import BadInput
 
 MAKE = "python -m adapters.engram.grafted learn"
@@ -60,13 +60,7 @@ class Overlay:
             "cost": dict(self.cost),
             "sha256": _digest(tensors),
         }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        try:
-            save_file(tensors, part, metadata={name: json.dumps(value) for name, value in kept.items()})
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
+        save_whole(tensors, file, metadata={name: json.dumps(value) for name, value in kept.items()})
 
     def table(self, device: torch.device) -> EngramTable | None:
         """Return a table with the rows; None where there are none."""
