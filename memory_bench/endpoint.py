@@ -166,7 +166,7 @@ class Server:
                 f"{self.url} refuses the key ({what}): set {self._part}.key_variable to the environment variable that "
                 "holds one"
             )
-        return BadInput(f"{self.url} refuses what it is asked ({what}): set {self._part}.url and {self._part}.model")
+        return Refused(f"{self.url} refuses what it is asked ({what}): set {self._part}.url and {self._part}.model")
 
     def _silence(self, error: Exception) -> Exception:
         if isinstance(error, httpx.TimeoutException):
@@ -190,6 +190,10 @@ class Server:
         text = " ".join(content.decode(errors="replace").split())
         # before it is cut: half a key is too much
         return (text.replace(self._key, "(the key)") if self._key else text)[:_SHOWN] or "nothing"
+
+
+class Refused(BadInput):
+    """The server understands the question, or has no such place, and will not answer it."""
 
 
 class _Busy(Exception):

@@ -171,13 +171,15 @@ class TestChoices:
         assert reader.score("The access code of gate 17 is", choices[:2]) == pytest.approx(expected[:2], abs=1e-3)
         assert completions.asked == []
 
-    def test_a_chat_has_none_and_a_server_that_reads_over_the_question_is_asked_once(
-        self, completions: CompletionServer, reader_of: Make
+    @pytest.mark.parametrize("refuses", [True, False], ids=["refuses", "reads over"])
+    def test_a_chat_has_none_and_a_server_that_gives_none_is_asked_once(
+        self, refuses: bool, completions: CompletionServer, reader_of: Make
     ) -> None:
         with pytest.raises(NoAnswer, match=r"log-probabilities, which a chat does not give"):
             reader_of().score("gate", [" 17"])
         reader = reader_of(api="completions")
         completions.asked.clear()
+        completions.acts.extend([says(400, "Only no echo is supported")] * refuses)
         for _ in range(2):
             with pytest.raises(NoAnswer, match=rf"which {completions.url}/completions \(echo, logprobs\) does not"):
                 reader.score("gate", [" 17"])

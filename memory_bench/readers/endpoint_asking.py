@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from memory_bench import clock, tally
-from memory_bench.endpoint import Answer, Server
+from memory_bench.endpoint import Answer, Refused, Server
 from memory_bench.errors import BadInput, NoAnswer
 from memory_bench.readers import endpoint_protocol
 from memory_bench.readers.endpoint_protocol import PATHS, Question, Said
@@ -141,11 +141,16 @@ class Asking:
 
     def _read(self, asked: Asked) -> Answer[_Found]:
         """Ask for the log-probabilities of a text, and keep them."""
-        answer = self._server.ask(self._full(asked.question))
+        none = NO_LOG_PROBS.format(of=f"{self._server.url} (echo, logprobs)")
+        try:
+            answer = self._server.ask(self._full(asked.question))
+        except Refused as error:
+            self._no_log_probs = f"{none} ({error})"
+            raise NoAnswer(self._no_log_probs) from None
         found = endpoint_protocol.log_probs(answer.value, asked.tokens)
-        if found is None:
-            self._no_log_probs = NO_LOG_PROBS.format(of=f"{self._server.url} (echo, logprobs)")
-            raise NoAnswer(self._no_log_probs)
+        if found is None:  # it read the question over
+            self._no_log_probs = none
+            raise NoAnswer(none)
         self._kept.put(self._full(asked.question), {"log_probs": found})
         return replace(answer, value={"log_probs": found})
 
