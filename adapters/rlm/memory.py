@@ -43,8 +43,8 @@ class Rlm(Over):
             if not _is(wanted, said):
                 raise Unavailable(
                     f"this reader does not follow instructions: told to write {line(wanted)} it wrote "
-                    f"{said.strip()[:40]!r}; type +memory=rlm_scripted, or a reader that does, such as reader=hf "
-                    "reader.prompt=chat reader.model=NAME"
+                    f"{said.strip()[:40]!r}; type +memory=rlm_scripted, or a reader that does, such as reader=endpoint "
+                    "reader.url=URL reader.model=NAME"
                 )
         self._reader = reader
         return super().attach(reader)
