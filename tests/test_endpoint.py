@@ -184,6 +184,16 @@ class TestABusyServer:
         assert pauses == [50]
         assert embedding_server.kept_seconds(tmp_path) == [0.0]
 
+    def test_how_often_it_was_asked_again_is_counted_as_embedding(
+        self, embeddings: EmbeddingServer, embedder_of: Callable[..., Endpoint], pauses: list[float]
+    ) -> None:
+        meter = Meter(stubs.StubReader())
+        embedder = meter.embedder(embedder_of())
+        embeddings.acts.extend([says(503, "starting"), says(503, "starting")])
+        with meter.region("write") as region:
+            embedder.embed(TEXTS[:1])
+        assert meter.costs(region)["embed_retries"] == len(pauses) == 2
+
     def test_a_text_that_is_kept_is_charged_what_it_took_when_it_was_asked_for(
         self, embedder_of: Callable[..., Endpoint], tmp_path: Path
     ) -> None:

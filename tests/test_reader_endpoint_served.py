@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         said = next((line for line in server.stderr if "running on" in line), None)
         assert said is not None, "transformers serve did not start"
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe would hold it up
         yield Served(f"http://127.0.0.1:{port}/v1", model)
     finally:
         server.kill()
@@ -138,9 +140,11 @@ def test_a_report_says_of_answers_that_were_kept_that_they_have_no_time(
         capsys.readouterr()
         assert main(["report", *experiment]) == 0
         reports.append(capsys.readouterr().out)
+        assert main(["report", *experiment, "--format", "html", "--out", str(tmp_path / "page.html")]) == 0
         shutil.rmtree(tmp_path / "results")
     assert [why in report for report in reports] == [False, True]
     assert all("not known: a server's" in report for report in reports)
+    assert why in (tmp_path / "page.html").read_text()
 
 
 def test_a_server_that_was_killed_and_started_again_loses_no_finished_question(
