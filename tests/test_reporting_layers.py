@@ -122,7 +122,10 @@ def test_time_is_the_ratio_of_the_same_questions() -> None:
     twice = times(layer("reading", seconds=0.02), layer("words", seconds=0.01))
     assert isinstance(twice, Ratio)
     assert (twice.low, twice.median, twice.high) == pytest.approx((2.0, 2.0, 2.0))
-    assert times(layer("reading", "1111"), layer("words", "1111")) == Null("too few questions")
+    few = Null("too few questions that both answered")
+    assert times(layer("reading", "1111"), layer("words", "1111")) == few
+    assert times(layer("reading", "1111 -111"), layer("words", "111- -111")) == Ratio(1.0, 1.0, 1.0)
+    assert times(layer("reading", "-111 -111"), layer("words", "111- 111-")) == few
 
 
 def test_attention_is_set_beside_attention_for_every_memory() -> None:

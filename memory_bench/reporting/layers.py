@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from memory_bench.paired import Ratio, ratio
@@ -165,7 +166,8 @@ def tokens_saved(cell: Measured, under: Measured, columns: Sequence[str], *, con
 
 
 def times(cell: Measured, other: Measured) -> Ratio | Null:
-    """Return the seconds of a question with one cell, times those of the same question with the other."""
+    """Return the seconds of a question with one cell, times those of the same question with the other, over the
+    questions that both answered."""
     own, theirs = (
         costs.each(one.questions, "seconds", embeds=one.config["choices"]["embedder"] is not None)
         for one in (cell, other)
@@ -174,7 +176,9 @@ def times(cell: Measured, other: Measured) -> Ratio | Null:
         return own
     if isinstance(theirs, Null):
         return theirs
-    return ratio(own.tolist(), theirs.tolist()) or Null("too few questions")
+    answered = np.logical_and(*(one.questions["answer"].notna().to_numpy(bool) for one in (cell, other)))
+    found = ratio(*(seconds.to_numpy(float)[answered].tolist() for seconds in (own, theirs)))
+    return found or Null("too few questions that both answered")
 
 
 def _attention(of_task: Sequence[Sequence[Measured]], notes: Notes) -> str:
