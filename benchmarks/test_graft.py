@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from adapters.engram.grafted.facts import facts
 from adapters.engram.memory import Engram
-from tests.grafts import events, facts, grafted, known, schooled
+from tests.grafts import events, grafted, known, schooled
 
 FACTS, BOUND = 256, 0.95
 SLOT = {"layers": [0, 1, 2], "heads": 4, "row_width": 32, "rows": 8192}

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every PyTorch code uses
 from torch import Tensor
 
+from adapters.engram.grafted.facts import facts
 from adapters.engram.grafted.graft import Graft, graft
 from adapters.engram.slot import EngramTable
 from adapters.engram.write import pad
@@ -59,18 +60,6 @@ def table_of(one: HfReader, *, filled: bool = False) -> EngramTable:
 def logits(model: Any, tokens: list[int]) -> Tensor:
     """Return logits_TV of a pass that keeps nothing."""
     found: Tensor = model(torch.tensor([tokens]), use_cache=False).logits[0]
-    return found
-
-
-SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
-
-
-def facts(count: int, *, seed: int) -> dict[str, str]:
-    """Return clozes with their values: names of three syllables, values of four digits."""
-    random, found = Random(f"{seed}/facts"), dict[str, str]()
-    while len(found) < count:
-        name = "".join(random.choice(SYLLABLES) for _ in range(3)).capitalize()
-        found[f"The code of {name} is"] = f" {random.randrange(1000, 10000)}."
     return found
 
 

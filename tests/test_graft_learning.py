@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from adapters.engram.grafted.__main__ import main
+from adapters.engram.grafted.facts import facts
 from adapters.engram.grafted.learn import learn, pieces
 from adapters.engram.one_shot_memory import EngramOneShot
 from memory_bench.errors import BadInput
 from tests.checkpoints import PROMPTS
-from tests.grafts import events, facts, graft_of, grafted, overlaid, schooled
+from tests.grafts import events, graft_of, grafted, overlaid, schooled
 
 PROSE = [" ".join(f"the {word} of a graph is {word[::-1]}" for word in (f"node{n}" for n in range(200)))] * 3
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from adapters.engram.grafted.facts import facts
 from adapters.engram.memory import Engram
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
@@ -20,7 +21,7 @@ from memory_bench.guards.check import judge
 from memory_bench.guards.promise import Property
 from memory_bench.guards.subject import Subject
 from memory_bench.types import Event
-from tests.grafts import events, facts, grafted, known, schooled, table_of
+from tests.grafts import events, grafted, known, schooled, table_of
 
 SLOT = {"layers": [0, 1], "heads": 4, "row_width": 32, "rows": 2048}
 

@@ -91,7 +91,7 @@ class Graft:
         self.slot = slot.requires_grad_(False).to(model.device)
         self.alone = alone
         self.look_up: EngramTable | None = None
-        self._blocks = blocks
+        self.blocks = blocks
         self._entered: Mapping[int, Tensor] = {}
         self._hooks = self._before_each(self._enter)
 
@@ -138,7 +138,7 @@ class Graft:
     def _before_each(self, hook: Callable[..., Any]) -> list[RemovableHandle]:
         """Let a hook with the number of its layer run before each layer that rows enter."""
         return [
-            self._blocks[layer].register_forward_pre_hook(partial(hook, layer), with_kwargs=True)
+            self.blocks[layer].register_forward_pre_hook(partial(hook, layer), with_kwargs=True)
             for layer in self.slot.layers
         ]
 

@@ -59,7 +59,8 @@ def _numbers(plans: Sequence[Sequence[Row]]) -> dict[str, int]:
     return {name: number for number, name in enumerate(names)}
 
 
-def _panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
+def new_panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels side by side, and they in order."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
@@ -69,7 +70,7 @@ def _panels(columns: int, lines: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _band(panel: Axes, xs: Sequence[float], points: Sequence[Mapping[int, float]], number: int, label: str) -> None:
+def draw_band(panel: Axes, xs: Sequence[float], points: Sequence[Mapping[int, float]], number: int, label: str) -> None:
     """Draw means over seeds with their intervals; where all seeds are equal there is none to draw."""
     top = max(1.0, *(value for point in points for value in point.values()))
     spans = [summary.mean(point, (0.0, top)) for point in points]
@@ -85,7 +86,7 @@ def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
     """Return what draws a score against steps, seconds and operations: a line of panels a plan."""
 
     def drawn(plans: Sequence[Sequence[Row]]) -> Figure:
-        figure, panels = _panels(len(AGAINST), len(plans))
+        figure, panels = new_panels(len(AGAINST), len(plans))
         numbers = _numbers(plans)
         for line, rows in enumerate(plans):
             for column, (axis, label) in enumerate(AGAINST.items()):
@@ -93,7 +94,7 @@ def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
                 for name, runs in summary.arms(rows).items():
                     steps = [point["step"] for point in min(runs, key=lambda run: len(run["curve"]))["curve"]]
                     xs = [summary.mean(summary.at(runs, step, axis), (0.0, float("inf"))).mean for step in steps]
-                    _band(panel, xs, [summary.at(runs, step, score) for step in steps], numbers[name], name)
+                    draw_band(panel, xs, [summary.at(runs, step, score) for step in steps], numbers[name], name)
                 panel.set_xlabel(label)
             panels[line * len(AGAINST)].set_ylabel(f"{score}, {rows[0]['plan']}")
         shown = {str(line.get_label()): line for panel in panels for line in panel.lines}
@@ -105,13 +106,13 @@ def _curves(score: str) -> Callable[[Sequence[Sequence[Row]]], Figure]:
 
 
 def _lens(plans: Sequence[Sequence[Row]]) -> Figure:
-    figure, panels = _panels(len(plans))
+    figure, panels = new_panels(len(plans))
     numbers = _numbers(plans)
     for panel, rows in zip(panels, plans, strict=True):
         for name, runs in summary.arms(rows).items():
             blocks = range(len(runs[0]["lens"]))
             known = [summary.known(runs, "lens", block) for block in blocks]
-            _band(panel, [block + 1 for block in blocks], known, numbers[name], name)
+            draw_band(panel, [block + 1 for block in blocks], known, numbers[name], name)
         panel.set_title(rows[0]["plan"])
         panel.set_xlabel("read out after block")
         panel.set_xticks([block + 1 for block in blocks])
@@ -122,7 +123,7 @@ def _lens(plans: Sequence[Sequence[Row]]) -> Figure:
 
 def _tables(plans: Sequence[Sequence[Row]]) -> Figure:
     """Two panels: accuracy against the rows that a head has for each n-gram, and by the orders of the n-grams."""
-    figure, panels = _panels(2)
+    figure, panels = new_panels(2)
     found = summary.arms(plans[0])
     sized = {name: runs for name, runs in found.items() if not name.startswith("orders")}
     sized = dict(sorted(sized.items(), key=lambda item: item[1][0]["collisions"]["rows_per_ngram"]))
@@ -130,12 +131,12 @@ def _tables(plans: Sequence[Sequence[Row]]) -> Figure:
     steps = sorted({point["step"] for runs in found.values() for point in runs[0]["curve"]})
     for number, step in enumerate(steps[len(steps) // 2 - 1 :: max(1, len(steps) // 6)]):
         xs = [runs[0]["collisions"]["rows_per_ngram"] for runs in sized.values()]
-        _band(panels[0], xs, [summary.at(runs, step) for runs in sized.values()], number, f"after {step} steps")
+        draw_band(panels[0], xs, [summary.at(runs, step) for runs in sized.values()], number, f"after {step} steps")
     panels[0].set_xscale("log")
     panels[0].set_xlabel("rows of a head for each n-gram of 3 tokens")
     panels[0].set_ylabel("accuracy")
     for number, (name, runs) in enumerate(ordered.items()):
-        _band(panels[1], steps, [summary.at(runs, step) for step in steps], number, name)
+        draw_band(panels[1], steps, [summary.at(runs, step) for step in steps], number, name)
     panels[1].set_xlabel("steps")
     for panel in panels:
         panel.legend(frameon=False, fontsize=7)
@@ -143,11 +144,11 @@ def _tables(plans: Sequence[Sequence[Row]]) -> Figure:
 
 
 def _facts(plans: Sequence[Sequence[Row]]) -> Figure:
-    figure, panels = _panels(2)
+    figure, panels = new_panels(2)
     for number, (name, runs) in enumerate(summary.arms(plans[0]).items()):
         steps = [point["step"] for point in runs[0]["curve"]]
         for panel, part in zip(panels, ("new", "old"), strict=True):
-            _band(panel, steps, [summary.at(runs, step, part) for step in steps], number, name)
+            draw_band(panel, steps, [summary.at(runs, step, part) for step in steps], number, name)
     for panel, part in zip(panels, ("new", "old"), strict=True):
         panel.set_xlabel("steps")
         panel.set_ylabel(f"share of {part} names known")
@@ -158,12 +159,12 @@ def _facts(plans: Sequence[Sequence[Row]]) -> Figure:
 
 def _locality(plans: Sequence[Sequence[Row]]) -> Figure:
     """A panel for each of three numbers of neutral text, against how many facts were written: a line a memory."""
-    figure, panels = _panels(len(ELSEWHERE))
+    figure, panels = new_panels(len(ELSEWHERE))
     for number, (name, runs) in enumerate(summary.arms(plans[0]).items()):
         loads = [point["facts"] for point in runs[0]["curve"]]
         for panel, part in zip(panels, ELSEWHERE, strict=True):
             values = [{run["key"]["seed"]: run["curve"][place][part] for run in runs} for place in range(len(loads))]
-            _band(panel, loads, values, number, name)
+            draw_band(panel, loads, values, number, name)
     for panel, label in zip(panels, ELSEWHERE.values(), strict=True):
         panel.set_xscale("log")
         panel.set_xlabel("facts written")
@@ -177,12 +178,12 @@ def _gates(plans: Sequence[Sequence[Row]]) -> Figure:
     """One panel a layer: the gate at each token of a text that was not trained on, mean and interval over seeds."""
     runs = [run for run in summary.arms(plans[0]).get("engram", []) if run["gates"]]
     layers = list(runs[0]["gates"])
-    figure, panels = _panels(1, len(layers))
+    figure, panels = new_panels(1, len(layers))
     figure.set_size_inches(12, 2.6 * len(layers))
     for number, (panel, layer) in enumerate(zip(panels, layers, strict=True)):
         pieces = runs[0]["snippet"]
         values = [{run["key"]["seed"]: run["gates"][layer][place] for run in runs} for place in range(len(pieces))]
-        _band(panel, list(range(len(pieces))), values, number, f"before block {layer}")
+        draw_band(panel, list(range(len(pieces))), values, number, f"before block {layer}")
         panel.set_ylim(0, 1)
         panel.set_ylabel(f"gate, layer {layer}")
         panel.set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=6)
