@@ -124,6 +124,7 @@ def asking(server: CompletionServer, folder: Path, kept: Path, **options: Any) -
         "concurrency": 1,
         "timeout_seconds": 30.0,
         "cache": str(kept),
+        "trust_remote_code": False,
         "attention": attention.choose("auto"),
     }
     return EndpointReader(**{**usual, **options})

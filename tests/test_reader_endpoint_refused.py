@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -197,6 +198,25 @@ class TestOptions:
         (tmp_path / "empty").mkdir()
         with pytest.raises(BadInput, match=r"^reader.tokenizer=.*empty: its tokenizer cannot be loaded"):
             reader_of(tokenizer=str(tmp_path / "empty"))
+
+    def test_code_that_comes_with_a_tokenizer_is_run_only_if_that_is_typed(
+        self, reader_of: Make, tokenizer_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = Path(shutil.copytree(tokenizer_folder, tmp_path / "own"))
+        ran = tmp_path / "ran"
+        code = ["from pathlib import Path", "from transformers import PreTrainedTokenizerFast"]
+        code += [f"Path({str(ran)!r}).touch()", "class OwnTokenizer(PreTrainedTokenizerFast): ..."]
+        (folder / "own.py").write_text("\n".join(code))
+        settings = json.loads((folder / "tokenizer_config.json").read_text())
+        settings |= {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": [None, "own.OwnTokenizer"]}}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+        with pytest.raises(
+            BadInput, match=r"^reader.tokenizer=.* brings code of its own.*reader.trust_remote_code=true$"
+        ):
+            reader_of(tokenizer=str(folder))
+        assert not ran.exists()
+        reader_of(tokenizer=str(folder), trust_remote_code=True)
+        assert ran.exists()
 
     def test_the_last_token_that_fits_is_sent_and_the_next_is_refused(
         self, completions: CompletionServer, reader_of: Make

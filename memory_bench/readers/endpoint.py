@@ -60,6 +60,7 @@ class EndpointReader:
         concurrency: int,
         timeout_seconds: float,
         cache: str | None,
+        trust_remote_code: bool,
         attention: AttentionKernel,
     ) -> None:
         # first: whatever else is refused, a note of it holds the options as they were typed
@@ -75,7 +76,7 @@ class EndpointReader:
         self._model = find_option("reader.model", model, MODEL_VARIABLE)
         _check_options(api, usage, concurrency, attention)
         self._api = api
-        self._prompts = self._prompts_of(tokenizer or self._model)
+        self._prompts = self._prompts_of(tokenizer or self._model, trust_remote_code=trust_remote_code)
         self.style = self._prompts.style
         self.window_tokens = window_tokens - self._prompts.frame_tokens
         self.max_new_tokens = max_new_tokens
@@ -157,11 +158,11 @@ class EndpointReader:
         read = (file for file in hf_files.files(self._folder) if file.suffix != ".safetensors")
         return {f"{self._folder.resolve().name}/{file.name}": checkpoint.sha256(file) for file in read}
 
-    def _prompts_of(self, named: str) -> Prompts:
+    def _prompts_of(self, named: str, *, trust_remote_code: bool) -> Prompts:
         option = "reader.tokenizer"
         fetch = f"type: hf download {named} --include '*.json' '*.model' (budgets are counted in the model's tokens)"
         self._folder = hf_files.find(named, download=False, option=option, fetch=fetch)
-        tokenizer = hf_files.tokenizer(self._folder, named, trust_remote_code=False, option=option)
+        tokenizer = hf_files.tokenizer(self._folder, named, trust_remote_code=trust_remote_code, option=option)
         return Prompts(tokenizer, STYLES[self._api], model=named, typed="reader.api=completions")
 
     def _encoded(self, prompt: str, continuation: str = "") -> list[int]:
