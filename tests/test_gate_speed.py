@@ -216,7 +216,7 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     def trial(level: float, loaded: bool, number: int, word: str) -> plans.Row:
         ratio = {"median": 1 + level, "low": 1 + level - 0.02, "high": 1 + level + 0.02, "pairs": 9}
         return {
-            **calibrate.shared(SMALL), "key": {"slower": level, "trial": number, "loaded": loaded}, "seconds": 12.0,
+            **calibrate.shared(SMALL), "key": {"slower": level, "trial": number, "loaded": loaded}, "seconds": 12.0, "load": 1.5,
             "subjects": {"one": {"word": word, "reason": "", "ratio": ratio}}, "when": "2026-01-02T00:00:00",
             **plans.where(["numpy"]),
         }  # fmt: skip
@@ -230,7 +230,7 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     monkeypatch.setattr(page, "ROOT", tmp_path)
     written = (tmp_path / page.publish(tmp_path / "trials.jsonl")).read_text()
     assert (tmp_path / page.PUBLISHED).read_text() == (tmp_path / "trials.jsonl").read_text()
-    assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 |" in written
+    assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 | 1.5 |" in written
     assert "| false alarms <= 3% | 1 of 3 | missed |" in written
     assert "| +10 % found >= 90%, quiet | 1 of 2 | missed |" in written
     assert "| a trial <= 20 s, quiet, nothing to confirm | 12.0 s (median) | kept |" in written

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -114,7 +115,8 @@ def _trial(gate: SpeedGate, side: Side, level: float, *, loaded: bool) -> Row:
         found: dict[str, Timing] = gate.judge(side, side, slower=level)
         took = time.perf_counter() - begun
     subjects = {name: asdict(timing) for name, timing in found.items()}
-    return {"subjects": subjects, "seconds": took, "when": provenance.now(), **plans.where(["numpy", "scipy"])}
+    facts = {"seconds": took, "load": os.getloadavg()[0], "when": provenance.now()}
+    return {"subjects": subjects, **facts, **plans.where(["numpy", "scipy"])}
 
 
 @contextmanager

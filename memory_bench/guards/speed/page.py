@@ -24,7 +24,8 @@ OPTIONS = ("confidence", "floor", "matters", "processes", "rounds", "repeats")
 OPENING = """A trial times a revision against itself, slowed down on purpose by a share of what each row of the ledger
 took, and is a whole verdict: fresh processes of both sides in turn, and, before an alarm is believed, a second run of
 fresh processes. *Called slower* are verdicts that fail, *inconclusive* those that let nothing be said. *Loaded*:
-another process multiplies matrices all the time. 95 % intervals are exact (Clopper and Pearson).
+another process multiplies matrices all the time. The load is the system's mean of the last minute, in processes that
+want to run, at the end of a trial, which takes one by itself. 95 % intervals are exact (Clopper and Pearson).
 
 What is counted and not timed has no noise: the gate of answers compares every answer, token and byte with the accepted
 ones, so that one wrong answer in 200 and one more token in a prompt are always found (`tests/test_gate.py` tries each
@@ -47,7 +48,7 @@ def render(rows: Sequence[Row]) -> str:
     for row in sorted(rows, key=lambda row: (row["key"]["loaded"], row["key"]["slower"])):
         groups.setdefault((row["key"]["loaded"], row["key"]["slower"]), []).append(row)
     heads = ["machine", "slower by", "subject", "trials", "called slower [95 %]", "inconclusive", "ratio, median",
-             "half its interval, median", "seconds of a trial, median", "at most"]  # fmt: skip
+             "half its interval, median", "seconds of a trial, median", "at most", "load, median"]  # fmt: skip
     lines = [line for (loaded, level), own in groups.items() for line in _lines(own, loaded=loaded, level=level)]
     parts = ["# What the gate for time is worth", OPENING, grid(heads, lines), "## Bounds", grid(
         ["bound", "found", ""], list(_bounds(groups))
@@ -64,7 +65,7 @@ def _lines(own: Sequence[Row], *, loaded: bool, level: float) -> Iterator[list[s
             "loaded" if loaded else "quiet", f"{level:.0%}", f"`{subject}`", str(len(own)), _share(found, "fail"),
             str(_count(found, "inconclusive")), f"{median(one['median'] for one in ratios):.3f}",
             f"{median((one['high'] - one['low']) / 2 for one in ratios):.3f}", f"{median(seconds):.1f}",
-            f"{max(seconds):.1f}",
+            f"{max(seconds):.1f}", f"{median(row['load'] for row in own):.1f}",
         ]  # fmt: skip
 
 
