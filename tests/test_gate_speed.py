@@ -216,9 +216,9 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     def trial(level: float, loaded: bool, number: int, word: str) -> plans.Row:
         ratio = {"median": 1 + level, "low": 1 + level - 0.02, "high": 1 + level + 0.02, "pairs": 9}
         return {
-            **calibrate.shared(SMALL), "key": {"slower": level, "trial": number, "loaded": loaded}, "seconds": 12.0, "load": 1.5,
-            "subjects": {"one": {"word": word, "reason": "", "ratio": ratio}}, "when": "2026-01-02T00:00:00",
-            **plans.where(["numpy"]),
+            **calibrate.shared(SMALL), "key": {"slower": level, "trial": number, "loaded": loaded},
+            "subjects": {"one": {"word": word, "reason": "", "ratio": ratio}},
+            "seconds": 12.0, "load": 1.5, "when": "2026-01-02T00:00:00", **plans.where(["numpy"]),
         }  # fmt: skip
 
     rows = [
