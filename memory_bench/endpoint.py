@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -27,6 +28,7 @@ BUSY = (408, 425, 429, 500, 502, 503, 504)
 ATTEMPTS = 6
 _LONGEST_PAUSE_SECONDS = 60.0
 _MOST_BYTES = 2**26  # of one answer: a server that goes on for ever is left alone
+_PATIENCE = 30  # times timeout_seconds: for one answer that comes drop by drop, or signs of life and no answer
 _SECRET = 8  # characters: a shorter key, such as the EMPTY of a server without one, is a word that answers may hold
 _SHOWN = 200  # characters of what a server says
 
@@ -140,7 +142,7 @@ class Server:
 
     def _received(self, question: object) -> Iterator[bytes]:
         """Yield an answer as it comes."""
-        received = 0
+        received, start = 0, time.perf_counter()
         try:
             with self._client.stream("POST", self.url, content=json.dumps(question).encode()) as response:
                 if response.status_code >= 300:  # nobody is sent elsewhere: the key is meant for the server named
@@ -149,6 +151,11 @@ class Server:
                     received += len(some)
                     if received > _MOST_BYTES:
                         raise BadInput(f"{self.url} answers without an end: set {self._part}.url")
+                    if (seconds := time.perf_counter() - start) > _PATIENCE * self._timeout_seconds:
+                        raise Unavailable(
+                            f"{self.url} has not ended an answer after {seconds:.0f} s: set "
+                            f"{self._part}.timeout_seconds to more, or {self._part}.{self._less} to less"
+                        )
                     yield some
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise self._silence(error) from error
@@ -188,8 +195,9 @@ class Server:
 
     def _said(self, content: bytes) -> str:
         text = " ".join(content.decode(errors="replace").split())
-        # before it is cut: half a key is too much
-        return (text.replace(self._key, "(the key)") if self._key else text)[:_SHOWN] or "nothing"
+        for key in _spellings(self._key) if self._key else ():
+            text = text.replace(key, "(the key)")  # before it is cut: half a key is too much
+        return text[:_SHOWN] or "nothing"
 
 
 class Refused(BadInput):
@@ -214,9 +222,14 @@ def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def _spellings(key: str) -> tuple[str, ...]:
+    """Return a key as it may stand in what a server says: as it is, in JSON, in an address."""
+    return key, key.replace("/", "\\/"), quote(key, safe="")
+
+
 def _pause(header: str) -> float | None:
     """Return the seconds of a header `Retry-After`, which names them, or a time; None where it is neither."""
-    if header.isdecimal():
+    if header.replace(".", "", 1).isdecimal():
         return float(header)
     try:
         return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())

@@ -255,16 +255,21 @@ class TestABusyServer:
         reader = reader_of()
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True)
         completions.acts.extend(
-            [says(429, "slow down", Retry_After="7"), says(503, "starting"), hangs_up, says(429, "", Retry_After=date)]
+            [
+                says(429, "slow down", Retry_After="7.5"),
+                says(503, "starting"),
+                hangs_up,
+                says(429, "", Retry_After=date),
+            ]
         )
         meter = Meter(reader)
         with meter.region("generate") as region:
             meter.reader(reader).generate(["Who?"])
         costs = meter.costs(region)
-        assert pauses == [7, 2, 4, 60]
+        assert pauses == [7.5, 2, 4, 60]
         assert (costs["retries"], costs["kept_answers"]) == (4, 0)
         assert costs["generate_seconds"] is not None
-        assert costs["generate_seconds"] < 1  # time stands still but for the pauses, which are 73 s
+        assert costs["generate_seconds"] < 1  # time stands still but for the pauses, which are 73.5 s
 
     def test_a_stream_that_is_cut_off_is_asked_for_again(
         self, completions: CompletionServer, reader_of: Make, pauses: list[float]

@@ -135,6 +135,37 @@ class TestServers:
         finally:
             done.set()
 
+    def test_one_that_shows_signs_of_life_and_no_answer_is_left(
+        self, completions: CompletionServer, reader_of: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(endpoint, "_PATIENCE", 0.1)
+        done = threading.Event()
+
+        def keeps_alive(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.end_headers()
+            while not done.wait(0.01):
+                handler.wfile.write(b": keep-alive\n\n")
+                handler.wfile.flush()
+
+        completions.acts.append(keeps_alive)
+        try:
+            with pytest.raises(
+                Unavailable, match=r"has not ended an answer after \d+ s: set reader.timeout_seconds to"
+            ):
+                reader_of(timeout_seconds=2.0)
+        finally:
+            done.set()
+
+    def test_a_key_is_not_shown_in_the_spellings_of_json_and_of_an_address(
+        self, completions: CompletionServer, reader_of: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key = "ab/cd+0123456789=="
+        monkeypatch.setenv("SOMEBODYS_KEY", key)
+        completions.acts.append(says(403, r"no ab\/cd+0123456789== here, nor ab%2Fcd%2B0123456789%3D%3D"))
+        with pytest.raises(BadInput, match=r"\(403: no \(the key\) here, nor \(the key\)\)"):
+            reader_of(key_variable="SOMEBODYS_KEY")
+
     def test_one_that_fails_six_times_in_a_row_is_one_line(
         self, completions: CompletionServer, reader_of: Make, pauses: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
