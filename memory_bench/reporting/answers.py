@@ -15,11 +15,14 @@ from memory_bench.reporting.figures import (
     Figure,
     Null,
     interval,
+    kinds_of,
     macro,
     of_kinds,
+    scored,
     tagged,
     worded,
 )
+from memory_bench.statistics import Interval
 
 BEGINS = "scores.begins_with"
 LEAST_SPAN = 0.2  # between closed book and oracle: with less, a lift would divide by what the reader cannot do
@@ -39,7 +42,7 @@ def figures(cell: Measured, controls: Mapping[str, Measured]) -> dict[str, Figur
     }
     for wording in ("", "event", "reworded"):
         suffix = f"_{wording}" if wording else ""
-        found[f"score{suffix}"] = interval(_slice(cell, wording), SCORE)
+        found[f"score{suffix}"] = _worded(cell, wording)
         found[f"lift{suffix}"] = _lift(cell, controls, wording)
     return found
 
@@ -68,10 +71,14 @@ def by_kind(cell: Measured, kinds: Iterable[str]) -> dict[str, tuple[Figure, Fig
     """Return kind -> (score, evidence in the prompt), each over the questions of that kind."""
     if cell.reason is not None:
         return dict.fromkeys(kinds, (Null(cell.reason), Null(cell.reason)))
-    parts = {kind: tagged(cell.asked, "kind", kind) for kind in kinds}
-    brought = bool(cell.asked["offered"].any())
+    asked, own = cell.asked, kinds_of(cell.asked)
+    score, evidence, offered = scored(asked, SCORE), scored(asked, EVIDENCE), asked["offered"].to_numpy(bool)
     return {
-        kind: (interval(part, SCORE), _evidence(part) if brought else Null(NO_PASSAGE)) for kind, part in parts.items()
+        kind: (
+            score.of(own == kind).interval(),
+            evidence.of(own == kind).interval() if offered[own == kind].any() else Null(NO_PASSAGE),
+        )
+        for kind in kinds
     }
 
 
@@ -97,8 +104,8 @@ def by_nothing(cell: Measured, kinds: Iterable[str]) -> dict[str, Figure]:
     """Return kind -> score, each over the questions of that kind that have nothing to find."""
     if cell.reason is not None:
         return dict.fromkeys(kinds, Null(cell.reason))
-    asked = cell.absent
-    return {kind: interval(tagged(asked, "kind", kind), SCORE) for kind in kinds}
+    score, own = scored(cell.absent, SCORE), kinds_of(cell.absent)
+    return {kind: score.of(own == kind).interval() for kind in kinds}
 
 
 def by_depth(cell: Measured) -> dict[str, float]:
@@ -110,9 +117,9 @@ def by_depth(cell: Measured) -> dict[str, float]:
     return {str(depth): float(score) for depth, score in means.items() if depth not in lacking}
 
 
-def _slice(cell: Measured, wording: str) -> pd.DataFrame:
-    asked = cell.asked
-    return worded(asked, wording) if wording else asked
+def _worded(cell: Measured, wording: str) -> Interval | Null:
+    """Return the score on the questions in one wording; "" is all that have something to find."""
+    return scored(cell.asked, SCORE).of(worded(cell.asked, wording)).interval()
 
 
 def _begins(asked: pd.DataFrame) -> Figure:
@@ -137,7 +144,7 @@ def _lift(cell: Measured, controls: Mapping[str, Measured], wording: str) -> flo
         return Null("no finished run of both controls")
     scores = []
     for source in (cell, controls["closed_book"], controls["oracle"]):
-        score = interval(_slice(source, wording), SCORE)
+        score = _worded(source, wording)
         if isinstance(score, Null):
             return score
         scores.append(score.mean)

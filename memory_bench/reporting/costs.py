@@ -43,11 +43,9 @@ def figures(cell: Measured) -> dict[str, Figure]:
         name: median(episodes if column.startswith("episode.") else cell.questions, column, missing)
         for name, column in SOURCES.items()
     }
-    for name, column in IN_ALL.items():
-        sums = (
-            cell.questions.groupby("episode")[[column]].sum(min_count=1) if column in cell.questions else episodes[[]]
-        )
-        found[name] = median(sums, column, NOT_IN_ALL)
+    counted = [column for column in IN_ALL.values() if column in cell.questions]
+    sums = cell.questions.groupby("episode")[counted].sum(min_count=1) if counted else episodes[[]]
+    found |= {name: median(sums, column, NOT_IN_ALL) for name, column in IN_ALL.items()}
     # cold: nothing of the episode has been looked for before
     found["first_read_seconds"] = median(episodes, "costs.read_seconds", missing)
     found["question_seconds"] = _altogether(cell.questions, "seconds", embeds=embeds)

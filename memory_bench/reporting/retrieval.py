@@ -12,7 +12,17 @@ import pandas as pd
 from memory_bench.curves import budget_area
 from memory_bench.metrics import RETRIEVAL_BUDGETS
 from memory_bench.reporting.cells import Measured
-from memory_bench.reporting.figures import NO_PASSAGE, Figure, Null, findable, interval, macro, of_kinds, tagged
+from memory_bench.reporting.figures import (
+    NO_PASSAGE,
+    Figure,
+    Null,
+    findable,
+    interval,
+    kinds_of,
+    macro,
+    of_kinds,
+    scored,
+)
 from memory_bench.statistics import Interval
 
 RANKED = ("recall@10", "ndcg@10", "mrr")
@@ -65,12 +75,12 @@ def by_kind(cell: Measured, kinds: Iterable[str], hard: Collection[str]) -> dict
     """Return how early evidence was ranked, measure -> kind -> figure; "" is the mean over the hard kinds."""
     if cell.reason is not None or not cell.questions["offered"].any():
         return {}
-    asked = cell.asked
+    asked, own = cell.asked, kinds_of(cell.asked)
     columns = {name: f"scores.{name}" for name in RANKED}
     return {
         name: {
             **({"": macro(of_kinds(asked, hard), column)} if hard else {}),
-            **{kind: interval(tagged(asked, "kind", kind), column) for kind in kinds},
+            **{kind: scored(asked, column).of(own == kind).interval() for kind in kinds},
         }
         for name, column in columns.items()
         if column in cell.questions

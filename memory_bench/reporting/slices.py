@@ -11,20 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from memory_bench.errors import BadInput
 from memory_bench.metrics import EVIDENCE_METRICS
 from memory_bench.reporting import contrasts
 from memory_bench.reporting.cells import Measured
 from memory_bench.reporting.comparison import titles
-from memory_bench.reporting.figures import Figure, interval
+from memory_bench.reporting.figures import Figure, scored
 from memory_bench.reporting.numbers import Notes, grid, named
 from memory_bench.reporting.table import Row, groups, heads
 
 BROUGHT = ("evidence_in_context", "hit@1", "stale@1", "recall@10", "mrr")  # of EVIDENCE_METRICS; the others by budget
 ASKED_OF = {"stale@1": "stale"}  # a score of questions that name such events
-JUDGED = ("episode", "answer", "unanswered", *ASKED_OF.values())  # beside the score: what a slice of it needs
 WITHOUT = "no tag"
 READ_SO = (
     "In brackets behind a value: how many questions have it. Brackets behind a mean hold 95 % intervals over episodes "
@@ -86,22 +87,22 @@ def sliced(
     """Return value of the tag -> how many of the picked questions have it, and of each row a score at each value."""
     counts = _tagged(pick(rows[0][1]), tag).value_counts()
     values = sorted(counts.index, key=_place)
-    found = []
+    found: list[tuple[Row, list[Figure]]] = []
     for head, cell in rows:
         asked = pick(cell)
-        own, asked = _tagged(asked, tag), asked[[column for column in (*JUDGED, f"scores.{name}") if column in asked]]
-        found.append((head, [_figure(asked[own == value], name) for value in values]))
+        own, having, score = _tagged(asked, tag).to_numpy(), _having(asked, name), scored(asked, f"scores.{name}")
+        found.append((head, [score.of(having & (own == value)).interval() for value in values]))
     return {value: int(counts[value]) for value in values}, found
 
 
-def _figure(asked: pd.DataFrame, name: str) -> Figure:
-    """Return the mean of a score over those of the questions that it can be asked of: not all replace something."""
+def _having(asked: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Return which of the questions a score can be asked of: not all replace something."""
     column = f"scores.{name}"
     if name in ASKED_OF:
-        asked = asked[asked[ASKED_OF[name]].map(len) > 0]
-    elif name not in EVIDENCE_METRICS and column in asked:
-        asked = asked[asked[column].notna() | asked["answer"].isna()]
-    return interval(asked, column)
+        return (asked[ASKED_OF[name]].map(len) > 0).to_numpy(bool)
+    if name not in EVIDENCE_METRICS and column in asked:
+        return (asked[column].notna() | asked["answer"].isna()).to_numpy(bool)
+    return np.ones(len(asked), dtype=bool)
 
 
 def _tagged(questions: pd.DataFrame, tag: str) -> pd.Series[str]:

@@ -111,8 +111,8 @@ def _rows(section: Section, places: Sequence[int]) -> Iterator[tuple[dict[str, A
 
 def _of_cell(cell: Measured, places: Sequence[int]) -> list[dict[str, Any]]:
     wanted = [name for name in map(str, cell.questions) if name in COLUMNS or name.startswith("tags.")]
-    rows: list[dict[str, Any]] = cell.questions[wanted].iloc[list(places)].to_dict("records")  # type: ignore[assignment]
-    return rows
+    columns = [cell.questions[name].iloc[list(places)].tolist() for name in wanted]
+    return [dict(zip(wanted, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _question(table: int, rows: Sequence[Mapping[str, Any]], judged: str, texts: Texts) -> Question:
