@@ -17,6 +17,7 @@ from memory_bench.statistics import Interval, clustered_interval, macro_mean
 
 SHOWN_AFTER_SECONDS = 2.0
 PIPED_WIDTH = 160
+KEPT = ("kept_answers", "read_kept_answers")  # of the answer itself, and of what the memory asked the reader
 RANKING_SHOWN = ("recall@1", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr")
 Costs: TypeAlias = Mapping[str, float | None]
 Scored: TypeAlias = Callable[[Iterable[Record], str], str]
@@ -75,6 +76,10 @@ def summary(rows: Sequence[Operation | Record], console: Console, *, apart: Mapp
     console.print(_costs(records, operations))
     if unanswered := [record.unanswered for record in records if record.unanswered]:
         console.print(f"no answer to {len(unanswered)} of {len(records)} questions: {unanswered[0]}")
+    if kept := sum(any(record.costs.get(column) for column in KEPT) for record in records):
+        console.print(
+            f"answers were kept from an earlier request, and have no time: {kept} of {len(records)} questions"
+        )
 
 
 def headline(rows: Sequence[Operation | Record]) -> str:

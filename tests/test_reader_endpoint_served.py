@@ -173,6 +173,7 @@ def test_a_server_that_was_killed_and_started_again_loses_no_finished_question(
     port = int(url.split(":")[2].split("/")[0])
     with local_server.running(CompletionServer(tokenizer_folder), port) as server:
         assert main(typed) == 0
+    assert "answers were kept from an earlier request, and have no time: 4 of 6 questions" in capsys.readouterr().out
     frame = records.load(tmp_path / "results")
     assert list(frame["answer"])[:finished] == answers
     assert list(frame["costs.kept_answers"]) == [1] * finished + [0] * (len(frame) - finished)
