@@ -108,6 +108,11 @@ def scored(questions: pd.DataFrame, column: str) -> Scored:
     return Scored(np.asarray(held, np.float64), questions["episode"].to_numpy(object), _unanswered(questions))
 
 
+@cache  # a bootstrap takes 40 ms, and twins share every score
+def _interval(values: tuple[float, ...], episodes: tuple[str, ...]) -> Interval:
+    return clustered_interval(values, episodes)
+
+
 def unanswered(questions: pd.DataFrame) -> Null | None:
     """Return why these questions have no score, where one of them has no answer or there are none."""
     return lacking(questions, "answer")
