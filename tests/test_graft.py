@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from adapters.engram.grafted.graft import compression
 from adapters.engram.grafted.layers import chosen, find_layers
+from adapters.engram.write import write_rows
 from memory_bench.errors import BadInput
 from memory_bench.readers.hf import HfReader
 from memory_bench.types import Completion
@@ -63,6 +64,16 @@ def test_what_is_in_the_rows_changes_answers_of_the_reader_that_has_them_and_of_
     assert said(filled.generate(PROMPTS)) != before
     assert filled.score(PROMPTS[0], CONTINUATIONS) != one.score(PROMPTS[0], CONTINUATIONS)
     assert said(one.generate(PROMPTS)) == before
+
+
+def test_sixteen_bits_a_number_are_as_they_were_before_a_write_and_others_after(folders: dict[str, Path]) -> None:
+    one, bare = (made(folders["llama"], dtype="bfloat16") for made in (grafted, checkpoints.made))
+    table = table_of(one)
+    assert said(one.with_look_up(table).generate(PROMPTS)) == said(bare.generate(PROMPTS))
+    write_rows(graft_of(one), table, [one.tokens("Lunch is at noon")], steps=2, rate=0.4, recency=0.0)
+    assert {rows_RC.dtype for rows_RC in table.rows.values()} == {torch.float32}
+    lunch = [made.score("Lunch is at", [" noon"])[0] for made in (bare, one.with_look_up(table))]
+    assert lunch[0] < lunch[1]
 
 
 # With rows
@@ -182,6 +193,23 @@ def test_layers_that_are_not_found_are_one_line_with_what_to_type() -> None:
 @pytest.mark.parametrize(("count", "layers"), [(1, [0]), (2, [1]), (3, [1]), (4, [1, 2]), (30, [1, 15])])
 def test_rows_enter_before_the_second_layer_and_the_one_in_the_middle(count: int, layers: list[int]) -> None:
     assert chosen(None, count) == layers
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("rows", 0, "reader.slot.rows=0: expected a whole number >= 1"),
+        ("heads", 0, "reader.slot.heads=0: expected a whole number >= 1"),
+        ("row_width", -1, "reader.slot.row_width=-1: expected a whole number >= 1"),
+        ("max_order", 1, "reader.slot.max_order=1: expected a whole number >= 2"),
+        ("rows", 10**13, r"a table of [\d,]+ numbers takes .*: type a smaller reader.slot.rows"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_before_it_is_made(
+    name: str, value: int, line: str, folders: dict[str, Path]
+) -> None:
+    with pytest.raises(BadInput, match=line):
+        _ = grafted(folders["gpt2"], slot={name: value}).slotted
 
 
 @pytest.mark.parametrize("layers", [[], [4], [-1], [1, 1]])

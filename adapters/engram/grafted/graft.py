@@ -28,8 +28,10 @@ from adapters.engram.grafted.lora import add_lora
 from adapters.engram.grafted.overlay import load
 from adapters.engram.module import EngramModule
 from adapters.engram.slot import EngramTable
+from memory_bench.errors import BadInput
 from memory_bench.ngrams import Compression, compress_vocabulary
 from memory_bench.readers.model import LookUp
+from memory_bench.readers.room import check_memory
 
 Alone: TypeAlias = Callable[[], AbstractContextManager[object]]
 PROBED = 64
@@ -65,6 +67,7 @@ def graft(
         made = Graft(model, held.slot, blocks, alone=alone)
         made.look_up = held.table(model.device)
         return made
+    _check(max_order=max_order, heads=heads, row_width=row_width, rows=rows)
     text = model.config.get_text_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -78,9 +81,17 @@ def graft(
             seed=seed,
             compression=compression(tokenizer, text.vocab_size),
         )
+    numbers = sum(slot.table_rows(layer) for layer in slot.layers) * row_width
+    check_memory(f"a table of {numbers:,} numbers", 4 * numbers, model.device, mend="type a smaller reader.slot.rows")
     made = Graft(model, slot, blocks, alone=alone)
     made.fit()
     return made
+
+
+def _check(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < (least := 2 if name == "max_order" else 1):
+            raise BadInput(f"reader.slot.{name}={value}: expected a whole number >= {least}")
 
 
 class Graft:
