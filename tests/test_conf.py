@@ -25,6 +25,7 @@ LONGER = {
     "engines/claims": "a claim a line",
     "experiment/gate": "a matrix of small cells: each line is one sweep",
     "experiment/tasks": "a matrix of every task in all its kinds",
+    "gate/speed": "what is timed and how often, beside the limits of a verdict",
     "memory/qdrant_quantised": "what a graph takes, and how much of it is compared in full",
     "reader/endpoint": SERVER,
     "reader/hf": READER,
