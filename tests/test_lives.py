@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from memory_bench import config, prompt, runner
 from memory_bench.contracts import Memory, Reader
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import Unavailable
 from memory_bench.meter import Meter
 from memory_bench.records import Operation, Record
 from memory_bench.types import UNKNOWN, Episode, Event, Forget, Passage, Query, Question, Step
 from tests.needles import events, needle, questions
 from tests.stubs import StubMemory, StubReader, StubTask
+from tests.taken import attach, bundled_reader, with_a_reader
 
 MEMORIES = sorted(path.stem for path in (Path(__file__).parent.parent / "conf" / "memory").glob("*.yaml"))
 ASKED = "What is the access code of gate 17?"
+ANY = "Which gate has the access code?"
 CLOZE = "The access code of gate 17 is"
 FACT = Event("f", f"{CLOZE} 4411.", time=1.0)
 OTHERS = (
@@ -74,12 +76,6 @@ def walked(memory: Memory, reader: Reader, *steps: Step) -> tuple[list[str], dic
     return told, {row.question: row for row in rows if isinstance(row, Record)}
 
 
-@cache
-def bundled_reader() -> Reader:
-    reader: Reader = config.build(config.compose(["+task=needle", "+memory=none"]), "reader")
-    return reader
-
-
 def made(name: str) -> Memory:
     """Return a memory of `conf/memory`; skips, with the reason, where it cannot run here."""
     cell = config.compose(["+task=needle", f"+memory={name}", "embedder=hashing"])
@@ -92,14 +88,9 @@ def made(name: str) -> Memory:
 
 
 def lived(name: str, *steps: Step) -> dict[str, Record]:
-    """Walk a memory of `conf/memory` through a life; one that works inside the model gets one."""
-    memory = made(name)
-    try:
-        return walked(memory, StubReader(), *steps)[1]
-    except BadInput:
-        return walked(memory, bundled_reader(), *steps)[1]
-    finally:
-        memory.close()
+    """Walk a memory of `conf/memory` through a life, with a reader that it takes."""
+    with closing(made(name)) as memory:
+        return with_a_reader(lambda reader: walked(memory, reader, *steps)[1])
 
 
 def ghosts(life: dict[str, Record]) -> list[float | None]:
@@ -143,16 +134,14 @@ def test_a_life_in_which_something_was_forgotten_goes_on_as_if_it_had_never_happ
 def test_no_prompt_depends_on_which_budget_a_memory_was_told(name: str) -> None:
     """It is told the largest at which it is judged; within the run's the same is packed as if it were told that."""
     memory = made(name)
-    try:
-        memory.attach(StubReader())
-    except BadInput:
-        memory.attach(bundled_reader())
+    attach(memory)
     memory.reset()
     hay = [Event(f"h{number}", f"Gate {number} has the access code of {'long ' * 30}") for number in range(12)]
     memory.write([FACT, *OTHERS, *hay])
     memory.settle()
-    small, large = (within(256, memory.read(Query(ASKED, budget_tokens=told))) for told in (256, 4096))
-    offered = memory.read(Query(ASKED, budget_tokens=4096))
+    # of any gate: what narrows its passages down has many of them too
+    small, large = (within(256, memory.read(Query(ANY, budget_tokens=told))) for told in (256, 4096))
+    offered = memory.read(Query(ANY, budget_tokens=4096))
     memory.close()
     assert small == large
     assert 0 < len(small) < len(offered) or not offered

@@ -9,24 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra.core.config_store import ConfigStore
 
-from memory_bench import config
 from memory_bench.__main__ import main
-from memory_bench.contracts import Memory, Reader
-from memory_bench.errors import BadInput, Unavailable
+from memory_bench.errors import BadInput
 from memory_bench.guards.check import findings, judge
 from memory_bench.guards.durable_properties import DURABLE, a_full_disk_is_said_and_loses_nothing
 from memory_bench.guards.promise import Property, Reason, expectation
 from memory_bench.guards.properties import PROPERTIES, finds_what_was_written
 from memory_bench.guards.subject import CODE, FACT, Subject
 from tests import faulty, stubs
-from tests.followers import Follower
+from tests.taken import attach
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "conf" / "memory"
@@ -42,23 +39,6 @@ def durable() -> list[str]:
         if options.get("claims", {}).get("durable"):
             claiming.setdefault(options["_target_"].rpartition(".")[0], name)
     return sorted(claiming.values())
-
-
-@cache
-def bundled_reader() -> Reader:
-    reader: Reader = config.build(config.compose(["+task=needle", "+memory=none"]), "reader")
-    return reader
-
-
-def attach(memory: Memory) -> Reader:
-    """A memory that works inside the model refuses a reader without a model, and is then given the bundled one; one
-    that gives its reader instructions refuses one that follows none, and is then given one that does."""
-    try:
-        return memory.attach(stubs.StubReader())
-    except BadInput:
-        return memory.attach(bundled_reader())
-    except Unavailable:
-        return memory.attach(Follower())
 
 
 @contextmanager
