@@ -38,10 +38,11 @@ class Follower(StubReader):
         asked = [prompt for prompt in prompts if prompt.endswith(ASKED_FOR)]
         if not asked:
             return super().generate(prompts)
-        return [Completion(_next(prompt), self.count_tokens(prompt), 4) for prompt in prompts]
+        return [Completion(followed(prompt), self.count_tokens(prompt), 4) for prompt in prompts]
 
 
-def _next(prompt: str) -> str:
+def followed(prompt: str) -> str:
+    """Return the line that a prompt of a recursive reading asks for."""
     (question,) = QUESTION.findall(prompt)
     if counted := re.fullmatch(r'Count .* text "(.*)"\.', question):
         return line(Count(counted[1]))
