@@ -67,10 +67,10 @@ def events(told: Mapping[str, str]) -> list[Event]:
     return [Event(str(number), f"{cloze}{value}") for number, (cloze, value) in enumerate(told.items())]
 
 
-def schooled(folder: Path, family: str, *, width: int = 64, steps: int = 80) -> Path:
+def schooled(folder: Path, family: str, *, width: int = 64, layers: int = 3, steps: int = 80) -> Path:
     """Return the folder with a small model that has learned how facts are worded, from facts that nobody will ask."""
     lines = [event.text for event in events(facts(8 * steps, seed=-1))]
-    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": 3}
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers}
     one = checkpoints.made(checkpoints.save(folder, family, lines=lines[:256], vocabulary=600, **sizes))
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
 
 from adapters.engram.grafted import lesson
-from adapters.engram.grafted.__main__ import main
+from adapters.engram.grafted.__main__ import _parser, main
 from adapters.engram.grafted.facts import Asked, asked, depths, facts, known
+from adapters.engram.grafted.figures import NAMES, draw
+from memory_bench.config import compose
 from memory_bench.errors import BadInput
 from memory_bench.plans import Row, read
 from memory_bench.readers.hf import HfReader
 from tests.grafts import graft_of, grafted, overlaid, schooled, table_of
 from tests.grafts import known as answered
 
+ROOT = Path(__file__).parent.parent
 SMALL = ["--facts", "16", "--steps", "24", "--every", "12", "--batch", "16", "--rate", "0.02", "--device", "cpu"]
 
 
@@ -127,3 +131,29 @@ def test_facts_are_of_the_seed_alone_and_no_two_have_one_name() -> None:
     assert json.dumps(facts(8, seed=0)) == json.dumps(dict(list(facts(64, seed=0).items())[:8]))
     assert len(facts(256, seed=0)) == 256
     assert facts(8, seed=0) != facts(8, seed=1)
+
+
+def test_the_commands_of_the_page_are_those_of_the_program() -> None:
+    page = (ROOT / "docs" / "real_models.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    typed = [shlex.split(line) for line in page.splitlines() if line.startswith("python -m adapters.engram.grafted ")]
+    assert {_parser().parse_args(words[3:]).command for words in typed} == {"learn", "lesson"}
+    runs = [shlex.split(line)[3:] for line in page.splitlines() if line.startswith("python -m memory_bench +task")]
+    [ours] = [words for words in runs if "reader=hf" in words]
+    assert compose(ours).config["memory"]["steps"] == 64
+
+
+def test_the_figures_and_numbers_of_the_page_are_those_of_its_rows(tmp_path: Path) -> None:
+    held, page = ROOT / "docs" / "graft", (ROOT / "docs" / "real_models.md").read_text(encoding="utf-8")
+    rows = read(held / "lesson.jsonl")
+    draw(rows, tmp_path)
+    for name in ("accuracy", "off", "depth"):
+        assert (tmp_path / f"{name}.svg").read_bytes() == (held / f"{name}.svg").read_bytes()
+    for arm, label in NAMES.items():
+        runs = [row for row in rows if row["key"]["arm"] == arm]
+        found = [(row["curve"][5]["accuracy"], row["curve"][-1]["accuracy"], row["depth"][3]) for row in runs]
+        early, late, depth = (
+            " ".join(f"{round(value, 3):g}".removeprefix("0") for value in sorted(part))
+            for part in zip(*found, strict=True)
+        )
+        line = next(line for line in page.splitlines() if line.startswith(f"| {label} |"))
+        assert (early, late, depth) == tuple(line.split(" | ")[place].rstrip(" |") for place in (1, 2, 4))

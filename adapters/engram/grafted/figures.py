@@ -52,11 +52,12 @@ def _off(rows: Sequence[Row]) -> Figure:
     }
     for place, (side, shares) in enumerate(sides.items()):
         at = [number + 0.35 * place for number in range(len(found))]
-        panel.bar(at, shares, width=0.33, color=COLOURS[2 - place], edgecolor="black", label=f"Engram {side}")
+        bars = panel.bar(at, shares, width=0.33, color=COLOURS[2 - place], edgecolor="black", label=f"Engram {side}")
+        panel.bar_label(bars, fmt="%.2f")
     panel.set_xticks([number + 0.175 for number in range(len(found))], [NAMES[arm] for arm in found])
     panel.set_ylabel("share of facts known")
-    panel.set_ylim(0, 1.03)
-    panel.legend(frameon=False)
+    panel.set_ylim(0, 1.25)  # room for the legend
+    panel.legend(frameon=False, loc="upper center", ncols=2)
     return figure
 
 
