@@ -64,7 +64,7 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "prompt_bytes": ("counted", "UTF-8"),
     "write_bytes": ("counted", "UTF-8"),
     "size_bytes": ("counted", "by the memory, after reset, settle and forget; null elsewhere"),
-    "peak_device_bytes": ("measured", "by the reader, highest since the process began"),
+    "peak_device_bytes": ("measured", "by the reader, highest since the episode began"),
     "peak_rss_bytes": (
         "measured",
         "VmHWM, or getrusage where the system has none (macOS), highest since the process began",

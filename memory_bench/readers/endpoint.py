@@ -18,11 +18,11 @@ from memory_bench.endpoint import Server
 from memory_bench.errors import BadInput, Withheld
 from memory_bench.readers import checkpoint, endpoint_protocol, hf_files
 from memory_bench.readers.attention import AttentionKernel
+from memory_bench.readers.device import check_sizes
 from memory_bench.readers.endpoint_asking import USAGES, Asked, Asking
 from memory_bench.readers.endpoint_protocol import PATHS, STYLES
 from memory_bench.readers.hf_prompts import Prompts
 from memory_bench.readers.kept_answers import KeptAnswers
-from memory_bench.readers.tiny import _check
 from memory_bench.types import Completion
 from memory_bench.user_data import find_option
 
@@ -80,7 +80,7 @@ class EndpointReader:
         self.style = self._prompts.style
         self.window_tokens = window_tokens - self._prompts.frame_tokens
         self.max_new_tokens = max_new_tokens
-        _check(self.window_tokens, max_new_tokens, None)
+        check_sizes(self.window_tokens, max_new_tokens)
         self._cached: int | None = None
         self._asking = Asking(
             server,

@@ -22,15 +22,16 @@ import torch
 from torch import Tensor
 
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.readers import checkpoint, hf_files
+from memory_bench.readers import checkpoint, hf_files, hf_prefix
 from memory_bench.readers.attention import REFUSALS, AttentionKernel
 from memory_bench.readers.attention_proof import observe
-from memory_bench.readers.device import OnDevice
+from memory_bench.readers.device import OnDevice, check_sizes
 from memory_bench.readers.hf_prompts import Prompts
 from memory_bench.readers.local import Slotted
-from memory_bench.readers.model import LookUp
+from memory_bench.readers.model import LookUp, Past
+from memory_bench.readers.prefix import PrefixCache
 from memory_bench.readers.random_weights import DTYPES
-from memory_bench.readers.tiny import _check, choose_device
+from memory_bench.readers.tiny import choose_device
 from memory_bench.types import Completion
 from memory_bench.user_data import find_option
 
@@ -57,7 +58,9 @@ class HfReader(OnDevice):
     """Greedy completion up to the first line break, a token that ends a text, or `max_new_tokens`.
 
     `model` is a folder or a name, null: what the environment's variable says. `prompt` is cloze or chat. What is put
-    around a prompt is taken off the window before anybody counts on it. Nothing is kept from one prompt to the next.
+    around a prompt is taken off the window before anybody counts on it. In an episode that carries its turns, keys and
+    values of prompts are kept, up to `prefix_bytes`; not those of a model that cannot be cut (`hf_prefix`), nor with a
+    kernel of attention that was named: what follows a prompt that is kept needs a mask, which such a one may not take.
     Raises BadInput where the model or an option is not what it should be, Unavailable where the kernel of attention
     cannot be had, or another one ran.
     """
@@ -75,6 +78,7 @@ class HfReader(OnDevice):
         download: bool,
         trust_remote_code: bool,
         attention: AttentionKernel,
+        prefix_bytes: int = 0,
         slot: Callable[..., Graft] | None = None,
         overlay: str | None = None,
     ) -> None:
@@ -96,7 +100,7 @@ class HfReader(OnDevice):
         self.window_tokens = hf_files.window(loaded.config, named, window_tokens) - self.prompts.frame_tokens
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size
-        _check(self.window_tokens, max_new_tokens, None)
+        check_sizes(self.window_tokens, max_new_tokens)
         self.takes = inspect.signature(loaded.forward).parameters.keys()
         if "past_key_values" not in self.takes:
             raise BadInput(
@@ -104,6 +108,8 @@ class HfReader(OnDevice):
             )
         self.ends = _ends(loaded, self.tokenizer)
         self.attention = attention
+        kept = not attention.named and hf_prefix.can_be_cut(loaded.config)
+        self.prefixes = PrefixCache(prefix_bytes if kept else 0)
         self._slot, self.overlay = slot, overlay
         self.look_up: LookUp | None = None
         self._attend()
@@ -131,12 +137,6 @@ class HfReader(OnDevice):
         found = self.look_up(tokens_BT)
         return self.slotted.entering({layer: embeddings_BTE[:, -new:] for layer, embeddings_BTE in found.items()})
 
-    def begin(self, *, carry: bool) -> None:
-        """Nothing is kept that could be forgotten."""
-
-    def cached_tokens(self) -> int | None:
-        return None
-
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
@@ -150,7 +150,17 @@ class HfReader(OnDevice):
         alone = self.encode(prompt)
         rows = [self.encode(prompt, continuation) for continuation in continuations]
         starts = iter([_shared(alone, row) for row in rows])
+        if self.prefixes.carries:
+            reading = Reading(self, [alone])  # once for all continuations
+            reading.log_probs(1)
+            self._keep(reading)
         return [score for batch in self._batches(rows) for score in self._scores(batch, starts)]
+
+    def _keep(self, reading: Reading) -> None:
+        """Count what was not read of a prompt, since it had been before; keep the prompt that has just been read."""
+        self.prefixes.count(reading.head)
+        if self.prefixes.carries and reading.rows == 1:
+            self.prefixes.keep(reading.past())
 
     def count_tokens(self, text: str) -> int:
         return self.prompts.count(text)
@@ -202,6 +212,8 @@ class HfReader(OnDevice):
         waiting = set(range(len(rows)))
         while waiting:
             best = reading.log_probs(1)[:, 0].max(-1)
+            if first_token_seconds is None:
+                self._keep(reading)
             tokens, values = best.indices.tolist(), best.values.tolist()
             first_token_seconds = first_token_seconds or time.perf_counter() - begun
             for row in waiting:
@@ -211,7 +223,7 @@ class HfReader(OnDevice):
             waiting = set() if full else {row for row in waiting if not self._ended(tokens[row])}
             reading.append(best.indices)
         return [
-            Completion(self._text(tokens), len(row), len(tokens), None, logprob, first_token_seconds)
+            Completion(self._text(tokens), len(row), len(tokens), self.cached_tokens(), logprob, first_token_seconds)
             for row, tokens, logprob in zip(rows, written, logprobs, strict=True)
         ]
 
@@ -224,9 +236,10 @@ class HfReader(OnDevice):
 
     def _scores(self, rows: list[list[int]], starts: Iterator[int]) -> Iterator[float]:
         asked = [len(row) - next(starts) for row in rows]
-        if any(length == len(row) for length, row in zip(asked, rows, strict=True)):
+        first = min(len(row) - length for length, row in zip(asked, rows, strict=True))
+        if not first:
             raise BadInput("nothing stands before what is to be scored: give a longer prompt")
-        log_probs_BNV = Reading(self, rows).log_probs(max(asked) + 1)[:, :-1]
+        log_probs_BNV = Reading(self, rows, most=first - 1).log_probs(max(asked) + 1)[:, :-1]
         for row, length, log_probs_NV in zip(rows, asked, log_probs_BNV, strict=True):
             targets_N = torch.tensor(row[len(row) - length :], device=self.device)
             yield log_probs_NV[len(log_probs_NV) - length :].gather(1, targets_N[:, None]).sum().item()
@@ -255,16 +268,36 @@ class HfReader(OnDevice):
 
 
 class Reading:
-    """What was read of some rows, padded on the left to one length, and its keys and values."""
+    """What was read of some rows, padded on the left to one length, and its keys and values.
 
-    def __init__(self, reader: HfReader, rows: list[list[int]]) -> None:
-        self._reader = reader
-        length = max(map(len, rows))
-        self._all_BT = torch.tensor([[*[PAD] * (length - len(row)), *row] for row in rows], device=reader.device)
-        self._new_BT = self._all_BT
-        mask_BT = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=reader.device)
+    What all of them begin with, and a prompt that is kept began with, is not read again: `head`, of `most` tokens at
+    most. The padding stands behind it.
+    """
+
+    def __init__(self, reader: HfReader, rows: list[list[int]], most: int | None = None) -> None:
+        self._reader, self.rows = reader, len(rows)
+        self.head = self._head(rows, min(map(len, rows)) - 1 if most is None else most)
+        length, begun = max(map(len, rows)), self.head.length
+        padded = [[*row[:begun], *[PAD] * (length - len(row)), *row[begun:]] for row in rows]
+        self._all_BT = torch.tensor(padded, device=reader.device)
+        self._new_BT = self._all_BT[:, begun:]
+        places_T, padding_B1 = torch.arange(length), torch.tensor([[length - len(row)] for row in rows])
+        mask_BT = ((places_T < begun) | (places_T >= begun + padding_B1)).long().to(reader.device)
         self._mask_BT = None if bool(mask_BT.all()) else mask_BT
-        self._past: Any = None
+        self._past = hf_prefix.cache_of(self.head, reader.model.config, rows=len(rows)) if begun else None
+
+    def _head(self, rows: list[list[int]], most: int) -> Past:
+        # with padding amid a row, what a table holds for its n-grams would be another
+        if len({len(row) for row in rows}) > 1 and self._reader.look_up is not None:
+            return Past()
+        common = rows[0][
+            : min(most, *(_shared(rows[0], row) for row in rows)) + 1
+        ]  # what follows the last is asked for
+        return self._reader.prefixes.head(torch.tensor([common], device=self._reader.device), self._reader.look_up)
+
+    def past(self) -> Past:
+        """Return what is kept of the one row that was read."""
+        return hf_prefix.past_of(self._past, self._all_BT, self._reader.look_up)
 
     def log_probs(self, last: int) -> Tensor:
         """Read what is new and return the log-probabilities of what follows its last tokens: float32 [B, last, V]."""

@@ -18,10 +18,11 @@ from memory_bench.errors import BadInput, NoAnswer
 from memory_bench.readers import checkpoint
 from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
+from memory_bench.readers.device import check_sizes
 from memory_bench.readers.model import Shape, Slot
 from memory_bench.readers.prefix import PrefixCache
 from memory_bench.readers.random_weights import DTYPES, random_model
-from memory_bench.readers.tiny import TinyReader, _check, choose_device
+from memory_bench.readers.tiny import TinyReader, choose_device
 from memory_bench.readers.training.tokenizer import PAD
 from memory_bench.types import Completion
 
@@ -55,7 +56,7 @@ class ShapeReader(TinyReader):
         prefix_bytes: int,
         engram: Callable[..., Insertion | None],
     ) -> None:
-        _check(window_tokens, max_new_tokens, None)
+        check_sizes(window_tokens, max_new_tokens)
         keep_large_buffers()
         self.device = choose_device(device)
         self.dtype = _dtype(dtype, self.device)

@@ -19,7 +19,7 @@ from memory_bench.errors import BadInput
 from memory_bench.readers import checkpoint
 from memory_bench.readers.attention import AttentionKernel
 from memory_bench.readers.buffers import keep_large_buffers
-from memory_bench.readers.device import OnDevice
+from memory_bench.readers.device import OnDevice, check_sizes
 from memory_bench.readers.local import Bias
 from memory_bench.readers.model import LookUp, Past, Slot, TinyModel
 from memory_bench.readers.prefix import PrefixCache
@@ -49,7 +49,7 @@ class TinyReader(OnDevice):
         attention: AttentionKernel | None = None,
         prefix_bytes: int = 0,
     ) -> None:
-        _check(window_tokens, max_new_tokens, threads)
+        check_sizes(window_tokens, max_new_tokens, threads)
         if threads is not None:
             torch.set_num_threads(threads)
         keep_large_buffers()
@@ -85,9 +85,6 @@ class TinyReader(OnDevice):
         other.biases = (*self.biases, bias)
         return other
 
-    def begin(self, *, carry: bool) -> None:
-        self.prefixes.begin(carry=carry)
-
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str]) -> list[Completion]:
         """Return one completion a prompt. Raises BadInput if a prompt leaves no room in the window."""
@@ -113,9 +110,6 @@ class TinyReader(OnDevice):
             logprob=logprob,
             first_token_seconds=first_token_seconds,
         )
-
-    def cached_tokens(self) -> int | None:
-        return self.prefixes.cached_tokens
 
     def _read(self, prompt: list[int]) -> Past:
         """Read a prompt from where it is new on, and count what was not."""
@@ -208,18 +202,6 @@ class TinyReader(OnDevice):
             f"{self.folder.name}/config.json": checkpoint.sha256(self.folder / "config.json"),
             "tokenizer.json": config["tokenizer_sha256"],
         }
-
-
-def _check(window_tokens: int, max_new_tokens: int, threads: int | None) -> None:
-    if max_new_tokens < 1:
-        raise BadInput(f"reader.max_new_tokens={max_new_tokens}: expected a whole number >= 1, such as 48")
-    if window_tokens <= max_new_tokens:
-        raise BadInput(
-            f"reader.window_tokens={window_tokens}: expected a whole number > reader.max_new_tokens={max_new_tokens}, "
-            "such as 8192"
-        )
-    if threads is not None and threads < 1:
-        raise BadInput(f"reader.threads={threads}: expected a whole number >= 1, or null for what torch chooses")
 
 
 def choose_device(name: str) -> torch.device:
