@@ -70,8 +70,9 @@ def _read(
             operation = parse(said)
             if type(operation) not in allowed:
                 raise RefusedError("this operation is not possible here")
+            if isinstance(operation, Bring):
+                environment.passages(operation.parts)  # a part that there is not is an error like any other
             if isinstance(operation, Bring | Say):
-                environment.passages(operation.parts if isinstance(operation, Bring) else ())
                 account.note(depth, said, "the end")
                 return operation
             told = _perform(account, environment, operation, depth=depth)
