@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     )  # pandas and SciPy take a second: a misspelt line does not
 
     again = "--from-published" in flags
-    # what a page is made from lies by its sort: of one experiment there may be several
+    # records lie by the sort of page that is made from them: an experiment is published as the one or the other
     render, kept = (layers.render, PUBLISHED / "layers") if LAYERS in flags else (markdown.render, PUBLISHED)
     found = cells.load(kept, experiment) if again else cells.find(experiment, overrides)
     if typed.tag is not None:
