@@ -100,6 +100,25 @@ def test_keys_and_values_that_are_kept_change_no_token(one: HfReader) -> None:
     assert completion.logprob == pytest.approx(total, abs=1e-3)
 
 
+def test_what_an_episode_carries_is_read_again_from_where_rows_changed_on(one: HfReader) -> None:
+    table = table_of(one, filled=True)
+    carries = grafted(one.folder, slot={"layers": [0, 1]}, prefix_bytes=2**24).with_look_up(table)
+    filled = one.with_look_up(table)
+    carries.begin(carry=True)
+    turns = [PROMPTS[0], f"{PROMPTS[0]} 4411 noon\n{PROMPTS[1]}"]
+    cached = []
+    for turn in (*turns, turns[1]):
+        [kept], [anew] = carries.generate([turn]), filled.generate([turn])
+        assert (kept.text, kept.logprob) == (anew.text, pytest.approx(anew.logprob, abs=1e-3))
+        cached.append(carries.cached_tokens())
+        for rows_RC in table.rows.values() if len(cached) == 2 else ():
+            rows_RC[table.slot.rows(torch.tensor([one.encode(turn)]))[0][0, 5]] += 1
+    assert cached[0] == 0
+    assert cached[1] == len(one.encode(turns[0]))
+    assert cached[2] is not None
+    assert cached[2] <= 5
+
+
 def test_ids_that_differ_in_case_alone_are_one_in_an_n_gram(one: HfReader) -> None:
     held = compression(one.tokenizer, one.model.config.vocab_size)
     small, large, other = (held.map_V[one.tokenizer.convert_tokens_to_ids(piece)] for piece in "tTh")

@@ -46,7 +46,7 @@ class TokenCodes:
     def save(self, file: Path) -> str:
         """Write them, rounded to fp16, and return the sha256 of the file."""
         kept = {"weights_sha256": self.weights_sha256, "slot": json.dumps(self.slot), "cost": json.dumps(self.cost)}
-        tensors = {str(layer): codes_VW.half().contiguous() for layer, codes_VW in self.codes.items()}
+        tensors = {str(layer): codes_VW.half().cpu().contiguous() for layer, codes_VW in self.codes.items()}
         save_whole(tensors, file, metadata=kept)
         return _sha256(file)
 
