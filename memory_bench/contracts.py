@@ -39,6 +39,8 @@ class Reader(Protocol):
     style: Literal["cloze", "chat"]
     """Which wording of a question it wants."""
     window_tokens: int
+    frame_tokens: int
+    """What it puts around every prompt: first tokens, a template. Off the window already; 0 of most."""
 
     def begin(self, *, carry: bool) -> None:
         """Called before each episode: forget every prompt. With `carry`, and not without, what a prompt begins with

@@ -235,6 +235,7 @@ class MeteredReader:
         self.meter = meter
         self.style = reader.style
         self.window_tokens = reader.window_tokens
+        self.frame_tokens = reader.frame_tokens
 
     def __getattr__(self, name: str) -> Any:
         if name == "wrapped":  # asked for by `copy`, before there is one
@@ -256,6 +257,7 @@ class MeteredReader:
         scores = self.wrapped.score(prompt, continuations)
         if region is not None and self._counted() == before:
             region.calls += 1
+            region.prompt_tokens += self.frame_tokens
             region.scored += (prompt, *continuations)  # read and not generated: tokens of a prompt
         return scores
 

@@ -98,6 +98,7 @@ class StubReader:
     """A token is a word. Finds the line nearest to the question that names the same gate, and answers its last word."""
 
     style: Literal["cloze", "chat"] = "cloze"
+    frame_tokens = 0
 
     def __init__(self, *, window_tokens: int = 1024, max_new_tokens: int = 8) -> None:
         self.window_tokens = window_tokens

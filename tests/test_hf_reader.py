@@ -16,6 +16,7 @@ import torch
 
 from memory_bench.__main__ import main
 from memory_bench.errors import BadInput
+from memory_bench.meter import Meter
 from memory_bench.readers.hf import HfReader
 from tests import checkpoints
 from tests.checkpoints import FAMILIES, PROMPTS, WINDOW, made
@@ -95,6 +96,17 @@ def test_every_token_that_the_model_is_given_is_counted(folders: dict[str, Path]
         assert one.encode(PROMPTS[0]) == one.tokenizer.encode(PROMPTS[0])
         assert one.window_tokens == WINDOW - first
         assert completion.cached_tokens is None
+
+
+@pytest.mark.parametrize(("prompt", "family"), [("cloze", "llama"), ("chat", "qwen2")])
+def test_a_choice_costs_the_tokens_around_its_prompt_too(prompt: str, family: str, folders: dict[str, Path]) -> None:
+    one = made(folders[family], prompt=prompt)
+    meter = Meter(one)
+    with meter.region("generate") as region:
+        meter.reader(one).score(PROMPTS[0], [" 4411", " noon"])
+    texts = one.count_tokens(PROMPTS[0]) + one.count_tokens(" 4411") + one.count_tokens(" noon")
+    assert meter.costs(region)["prompt_tokens"] == texts + len(one.encode(PROMPTS[0])) - one.count_tokens(PROMPTS[0])
+    assert one.frame_tokens > 0
 
 
 def test_it_stops_at_the_first_line_break_at_the_end_of_a_text_and_at_max_new_tokens(folders: dict[str, Path]) -> None:

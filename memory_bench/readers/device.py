@@ -13,6 +13,7 @@ class OnDevice:
 
     device: torch.device
     prefixes: PrefixCache
+    frame_tokens = 0
 
     def begin(self, *, carry: bool) -> None:
         self.prefixes.begin(carry=carry)

@@ -78,7 +78,8 @@ class EndpointReader:
         self._api = api
         self._prompts = self._prompts_of(tokenizer or self._model, trust_remote_code=trust_remote_code)
         self.style = self._prompts.style
-        self.window_tokens = window_tokens - self._prompts.frame_tokens
+        self.frame_tokens = self._prompts.frame_tokens
+        self.window_tokens = window_tokens - self.frame_tokens
         self.max_new_tokens = max_new_tokens
         check_sizes(self.window_tokens, max_new_tokens)
         self._cached: int | None = None
@@ -168,7 +169,7 @@ class EndpointReader:
     def _encoded(self, prompt: str, continuation: str = "") -> list[int]:
         """Return all tokens that the server should read. Raises BadInput if there are none, or too many."""
         tokens = self._prompts.encode(prompt, continuation)
-        most = self.window_tokens + self._prompts.frame_tokens - (0 if continuation else self.max_new_tokens)
+        most = self.window_tokens + self.frame_tokens - (0 if continuation else self.max_new_tokens)
         if not 0 < len(tokens) <= most:
             raise BadInput(
                 f"a prompt of {len(tokens)} tokens was given, between 1 and {most} fit {self._model}: "

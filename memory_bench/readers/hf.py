@@ -97,7 +97,8 @@ class HfReader(OnDevice):
         self.model = loaded = hf_files.load(
             self.folder, named, dtype=self.dtype, device=self.device, trust_remote_code=trust_remote_code
         )
-        self.window_tokens = hf_files.window(loaded.config, named, window_tokens) - self.prompts.frame_tokens
+        self.frame_tokens = self.prompts.frame_tokens
+        self.window_tokens = hf_files.window(loaded.config, named, window_tokens) - self.frame_tokens
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size
         check_sizes(self.window_tokens, max_new_tokens)
@@ -168,14 +169,14 @@ class HfReader(OnDevice):
     def tokens(self, text: str) -> list[int]:
         """Return the tokens of a text that stands alone. Raises BadInput where the model cannot read as many."""
         tokens = self.prompts.alone(text)
-        if len(tokens) > (most := self.window_tokens + self.prompts.frame_tokens):
+        if len(tokens) > (most := self.window_tokens + self.frame_tokens):
             raise BadInput(f"a text of {len(tokens)} tokens is to be written, {self.name} reads {most} at most")
         return tokens
 
     def encode(self, prompt: str, continuation: str = "") -> list[int]:
         """Return all tokens that the model is given. Raises BadInput if there are none, or too many."""
         tokens = self.prompts.encode(prompt, continuation)
-        most = self.window_tokens + self.prompts.frame_tokens - (0 if continuation else self.max_new_tokens)
+        most = self.window_tokens + self.frame_tokens - (0 if continuation else self.max_new_tokens)
         if not 0 < len(tokens) <= most:
             raise BadInput(
                 f"a prompt of {len(tokens)} tokens was given, between 1 and {most} fit {self.name}: "

@@ -20,6 +20,7 @@ class NoReader:
     """
 
     style: Literal["cloze", "chat"] = "chat"
+    frame_tokens = 0
 
     def __init__(self, *, window_tokens: int, max_new_tokens: int) -> None:  # noqa: ARG002 (read by the run)
         self.window_tokens = window_tokens
