@@ -109,7 +109,8 @@ def test_what_an_episode_carries_is_read_again_from_where_rows_changed_on(one: H
     cached = []
     for turn in (*turns, turns[1]):
         [kept], [anew] = carries.generate([turn]), filled.generate([turn])
-        assert (kept.text, kept.logprob) == (anew.text, pytest.approx(anew.logprob, abs=1e-3))
+        assert kept.text == anew.text
+        assert kept.logprob == pytest.approx(anew.logprob, abs=1e-3)
         cached.append(carries.cached_tokens())
         for rows_RC in table.rows.values() if len(cached) == 2 else ():
             rows_RC[table.slot.rows(torch.tensor([one.encode(turn)]))[0][0, 5]] += 1

@@ -30,12 +30,12 @@ def test_slot_and_codes_are_learned_and_the_model_stays_as_it_is(
 ) -> None:
     one = grafted(folder)
     before = {name: weight.clone() for name, weight in one.model.named_parameters()}
-    overlay, book, sha256 = learn(one, PROSE, steps=30, rank=rank, seed=0, out=tmp_path / "out")
+    overlay, book, sha256 = learn(one, PROSE, steps=6, rank=rank, seed=0, out=tmp_path / "out")
     after = {name.replace(".base_layer", ""): weight for name, weight in one.model.named_parameters()}
     assert all(torch.equal(weight, after[name]) for name, weight in before.items())
     assert (len(after) > len(before)) == bool(rank)
     assert not any(parameter.requires_grad for parameter in (*after.values(), *graft_of(one).slot.parameters()))
-    assert "step 30  loss " in capsys.readouterr().out
+    assert "step 6  loss " in capsys.readouterr().out
     untrained, learned = grafted(folder), overlaid(one, overlay)
     for name, weight in graft_of(learned).slot.named_parameters():
         assert torch.equal(weight, graft_of(one).slot.get_parameter(name))
@@ -53,8 +53,8 @@ def test_slot_and_codes_are_learned_and_the_model_stays_as_it_is(
 
 
 def test_codes_make_what_is_copied_likelier(folder: Path, tmp_path: Path) -> None:
-    one = grafted(folder, slot={"heads": 4, "row_width": 16, "layers": [0, 1, 2]})
-    overlay, book, sha256 = learn(one, PROSE, steps=60, rank=0, seed=0, out=tmp_path)
+    one = grafted(folder, slot={"heads": 4, "layers": [0, 1]})
+    overlay, book, sha256 = learn(one, PROSE, steps=30, rank=0, seed=0, out=tmp_path)
     memory, told = EngramOneShot(codes=str(book), sha256=sha256), facts(8, seed=0)
     other = memory.attach(overlaid(one, overlay))
 
@@ -63,7 +63,7 @@ def test_codes_make_what_is_copied_likelier(folder: Path, tmp_path: Path) -> Non
 
     before = total()
     memory.write(events(told))
-    assert total() > before + len(told)
+    assert total() > before + len(told) / 2
 
 
 def test_the_same_seed_learns_the_same_bits(folder: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ SMALL = ["--facts", "16", "--steps", "24", "--every", "12", "--batch", "16", "--
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return schooled(tmp_path_factory.mktemp("models") / "qwen2", "qwen2", width=32, steps=30)
+    return schooled(tmp_path_factory.mktemp("models") / "qwen2", "qwen2", width=32, steps=15)
 
 
 @pytest.fixture(scope="module")

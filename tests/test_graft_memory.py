@@ -29,7 +29,7 @@ SLOT = {"layers": [0, 1], "heads": 4, "row_width": 32, "rows": 2048}
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    return {family: schooled(root / family, family, steps=40) for family in ("llama", "qwen2")}
+    return {family: schooled(root / family, family, width=48, steps=24) for family in ("llama", "qwen2")}
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -221,13 +221,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def learned(reader: TinyReader, *, steps: int, seed: int, out: Path) -> str:
     """Learn the codes, save them with what they cost, and return the sha256 of the file."""
-    codes, cost = paid(reader, prose(), embedding_VD=reader.model.embed.weight, steps=steps, seed=seed)
+    codes, cost = paid(reader, list(prose()), embedding_VD=reader.model.embed.weight, steps=steps, seed=seed)
     return TokenCodes(codes.all(), weights_sha256(reader.identity()), _slot(reader).describe(), cost).save(out)
 
 
-def prose() -> list[str]:
-    """Return what is learned from: docstrings of installed packages."""
-    return [document.text for document in read_corpus(PACKAGES) if not document.held_out]
+def prose() -> Iterator[str]:
+    """Yield what is learned from: docstrings of installed packages."""
+    yield from (document.text for document in read_corpus(PACKAGES) if not document.held_out)
 
 
 def paid(
