@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 FRACTIONS = 64  # a number that is a whole one so many times is exact in every sum: a half and an eighth, not a third
 BLOCK = 2**17  # numbers that are worked on at a time: they stay in a processor's cache
-KEPT_BYTES = 128 * 2**20  # of draws, and of their counts: a report has some sixty slices of other numbers of clusters
+KEPT_BYTES = 64 * 2**20  # of draws, and of their counts: a report has some sixty slices of other numbers of clusters
 
 
 def ratio_interval(
