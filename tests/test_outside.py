@@ -82,7 +82,7 @@ def test_it_is_checked_measured_reported_and_held_by_the_gate(installed: Path, t
 SPEED = """
 from memory_bench.guards.speed import revisions
 from memory_bench.guards.speed.gate import SpeedGate
-gate = SpeedGate(0.99, 0.03, 0.10, 1, 6, ["shared_trigrams"], ["+task=needle", "task.episodes=1", "reader=none"])
+gate = SpeedGate(0.99, 0.03, 0.10, 1, 6, 1, ["shared_trigrams"], ["+task=needle", "task.episodes=1", "reader=none"])
 root = revisions.root()
 with revisions.side("HEAD~1", root) as base:
     print(root.name, gate.judge(revisions.head(root), base)["shared_trigrams"].word)
