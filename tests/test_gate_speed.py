@@ -88,7 +88,7 @@ def test_two_trees_take_turns_in_processes_of_their_own_and_a_slowdown_is_found(
     assert all(0.04 <= one < 0.4 for one in found.head_cpu)
     slower = SMALL.judge(head, base)["one"]
     assert slower.word == "fail"
-    assert slower.reason.endswith("confirmed by a second fresh run")
+    assert "in 12 pairs: slower, by more than the floor of 3%; in two runs of fresh processes" in slower.reason
     slowed = take_turns(base, base, SMALL.subjects, processes=1, rounds=6, repeats=1, slower=9.0)["one"]
     assert judge(slowed.head_cpu, slowed.base_cpu, LIMITS).word == "fail"
 
@@ -115,18 +115,34 @@ def test_a_side_that_cannot_be_timed_says_why(tmp_path: Path) -> None:
         process.warm([["+task=needle", "+memory=bm25"]])
 
 
-def test_an_alarm_that_does_not_come_again_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = iter([1.5, 1.0])
+@pytest.mark.parametrize(
+    ("runs", "word"),
+    [
+        ([1.5, 1.0], "inconclusive"),  # an alarm that does not come again
+        ([1.5, 1.4], "fail"),
+        ([1.0], "pass"),  # and is not timed again
+    ],
+)
+def test_what_does_not_pass_is_timed_again_and_all_pairs_are_judged(
+    runs: list[float], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(runs)
 
     def turns(*_: object, **__: object) -> dict[str, Seconds]:
-        cpu = [next(runs)] * 8
+        cpu = [next(left)] * 8
         return {"one": Seconds(head=cpu, base=[1.0] * 8, head_cpu=cpu, base_cpu=[1.0] * 8)}
 
     monkeypatch.setattr("memory_bench.guards.speed.gate.take_turns", turns)
     side = Side("a", Path())
     found = SMALL.judge(side, side)["one"]
-    assert found.word == "inconclusive"
-    assert "an alarm that a second fresh run did not confirm: +0.0%" in found.reason
+    assert (found.word, next(left, None)) == (word, None)
+    assert found.ratio is not None
+    assert found.ratio.pairs == 8 * len(runs)
+
+
+@given(st.lists(st.floats(0.5, 1.029), min_size=9, max_size=9), st.lists(st.floats(1.0, 9), min_size=9, max_size=9))
+def test_what_the_second_run_does_not_show_is_no_alarm(second: list[float], first: list[float]) -> None:
+    assert judge([*first, *second], [1.0] * 18, LIMITS).word != "fail"
 
 
 @pytest.fixture
@@ -233,7 +249,7 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 | 1.5 |" in written
     assert "| false alarms <= 3% | 1 of 3 | missed |" in written
     assert "| +10 % found >= 90%, quiet | 1 of 2 | missed |" in written
-    assert "| a trial <= 20 s, quiet, nothing to confirm | 12.0 s (median) | kept |" in written
+    assert "| a trial <= 20 s, quiet, 0 % slower | 12.0 s (median) | kept |" in written
     assert "| +10 % found >= 90%, quiet | null: no such trial |  |" in page.render(rows[:1])
     with pytest.raises(BadInput, match=r"nothing\.jsonl: no trials there; run some first"):
         page.publish(tmp_path / "nothing.jsonl")

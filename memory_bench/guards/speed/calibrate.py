@@ -6,6 +6,7 @@ Trials can be run while another process computes, as on a machine that is shared
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -28,6 +29,8 @@ LEVELS = (0.0, 0.03, 0.05, 0.10, 0.20)
 FOUND = 0.9
 """Share of trials in which a slowdown has to be found for the gate to count as one that sees it."""
 FILE = Path("results/gate/speed.jsonl")
+RULE = ("gate.py", "rounds.py", "rule.py", "worker.py")
+"""What a verdict comes from: trials of another rule say nothing of this one."""
 NEIGHBOUR = "import numpy; a = numpy.ones((1000, 1000))\nwhile True: a @ a"
 """What computes beside loaded trials: it takes a core, and the memory's bandwidth with it."""
 
@@ -84,8 +87,9 @@ def run(
 
 
 def shared(gate: SpeedGate) -> Row:
-    """Return what all trials of a file have in common: the gate, and the machine that it was tried on."""
-    return {"gate": asdict(gate), "cpu": provenance.cpu_name(), "cores": provenance.usable_cores()}
+    """Return what all trials of a file have in common: the gate, its rule, and the machine that it was tried on."""
+    rule = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in RULE)).hexdigest()
+    return {"gate": asdict(gate), "rule": rule, "cpu": provenance.cpu_name(), "cores": provenance.usable_cores()}
 
 
 def read(gate: SpeedGate, file: Path) -> Calibration | None:

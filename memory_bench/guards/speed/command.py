@@ -11,9 +11,10 @@ from rich.table import Table
 
 from memory_bench import plans, terminal
 from memory_bench.errors import BadInput, Unavailable
-from memory_bench.guards.speed import benchmarks, calibrate, page, revisions
+from memory_bench.guards.speed import benchmarks, calibrate, revisions
 from memory_bench.guards.speed.calibrate import FILE, Calibration
 from memory_bench.guards.speed.gate import SpeedGate
+from memory_bench.guards.speed.page import publish
 from memory_bench.guards.speed.rule import Timing, judge
 from memory_bench.guards.verdict_files import Line
 from memory_bench.plans import Row
@@ -95,7 +96,7 @@ def calibrated(typed: Typed) -> int:
         raise BadInput(f"gate --calibrate does not take {typed.left[0]!r}; see gate --help")
     console = terminal.stdout()
     if typed.publish:
-        console.print(f"written: {page.publish(FILE)}", soft_wrap=True)
+        console.print(f"written: {publish(FILE)}", soft_wrap=True)
         return DONE
 
     def told(row: Row) -> None:

@@ -22,10 +22,11 @@ FALSE_ALARMS, POWER, UNSURE, SECONDS = 0.03, 0.90, 0.10, 20
 OPTIONS = ("confidence", "floor", "matters", "processes", "rounds", "repeats")
 
 OPENING = """A trial times a revision against itself, slowed down on purpose by a share of what each row of the ledger
-took, and is a whole verdict: fresh processes of both sides in turn, and, before an alarm is believed, a second run of
-fresh processes. *Called slower* are verdicts that fail, *inconclusive* those that let nothing be said. *Loaded*:
-another process multiplies matrices all the time. The load is the system's mean of the last minute, in processes that
-want to run, at the end of a trial, which takes one by itself. 95 % intervals are exact (Clopper and Pearson).
+took, and is a whole verdict: fresh processes of both sides in turn, and, where that does not pass, a second run of
+fresh processes and all pairs together. *Called slower* are verdicts that fail, *inconclusive* those that let nothing
+be said. *Loaded*: another process multiplies matrices all the time. The load is the system's mean of the last minute,
+in processes that want to run, at the end of a trial, which takes one by itself. 95 % intervals are exact (Clopper and
+Pearson).
 
 What is counted and not timed has no noise: the gate of answers compares every answer, token and byte with the accepted
 ones, so that one wrong answer in 200 and one more token in a prompt are always found (`tests/test_gate.py` tries each
@@ -78,7 +79,7 @@ def _bounds(groups: Mapping[tuple[bool, float], Sequence[Row]]) -> Iterator[list
     seconds = [row["seconds"] for (loaded, level), own in groups.items() if not loaded and level == 0 for row in own]
     if seconds:
         typical = median(seconds)
-        yield [f"a trial <= {SECONDS} s, quiet, nothing to confirm", f"{typical:.1f} s (median)",
+        yield [f"a trial <= {SECONDS} s, quiet, 0 % slower", f"{typical:.1f} s (median)",
                "kept" if typical <= SECONDS else "missed"]  # fmt: skip
 
 

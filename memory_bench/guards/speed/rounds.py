@@ -46,6 +46,15 @@ class Seconds:
     head_cpu: list[float] = field(default_factory=list)
     base_cpu: list[float] = field(default_factory=list)
 
+    def __add__(self, other: Seconds) -> Seconds:
+        """Return the pairs of both."""
+        return Seconds(
+            self.head + other.head,
+            self.base + other.base,
+            self.head_cpu + other.head_cpu,
+            self.base_cpu + other.base_cpu,
+        )
+
 
 class Process:
     """A worker of one side. Raises Unavailable where it ends, or cannot run what it is asked for."""
