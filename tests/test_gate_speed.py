@@ -23,6 +23,7 @@ from memory_bench.guards.speed.gate import SpeedGate, verdict
 from memory_bench.guards.speed.rounds import Process, Seconds, Side, take_turns, undisturbed
 from memory_bench.guards.speed.rule import LEAST_PAIRS, Limits, judge, ratio
 from memory_bench.guards.verdict_files import AnyWord, Line, junit, markdown, overall
+from memory_bench.provenance import ROOT
 from tests.revisions import git, package, repository
 
 LIMITS = Limits(confidence=0.99, floor=0.03, matters=0.10)
@@ -247,12 +248,16 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     written = (tmp_path / page.publish(tmp_path / "trials.jsonl")).read_text()
     assert (tmp_path / page.PUBLISHED).read_text() == (tmp_path / "trials.jsonl").read_text()
     assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 | 1.5 |" in written
-    assert "| false alarms <= 3% | 1 of 3 | missed |" in written
-    assert "| +10 % found >= 90%, quiet | 1 of 2 | missed |" in written
+    assert "| false alarms <= 3% | 1 of 3 | missed so far |" in written
+    assert "| +10 % found >= 90%, quiet | 1 of 2 | missed so far |" in written
     assert "| a trial <= 20 s, quiet, 0 % slower | 12.0 s (median) | kept |" in written
     assert "| +10 % found >= 90%, quiet | null: no such trial |  |" in page.render(rows[:1])
     with pytest.raises(BadInput, match=r"nothing\.jsonl: no trials there; run some first"):
         page.publish(tmp_path / "nothing.jsonl")
+
+
+def test_the_committed_page_of_the_gate_is_what_its_trials_give() -> None:
+    assert (ROOT / page.PAGE).read_text() == page.render(plans.read(ROOT / page.PUBLISHED))
 
 
 def test_files_of_pytest_benchmark_are_judged_in_pairs_by_their_names(tmp_path: Path) -> None:
