@@ -70,9 +70,9 @@ def measure(
 ) -> Outcome:
     """Measure one cell. It is `alone` where it has the process to itself; a finished one is kept, or measured `again`.
 
-    Its reader is that of a `lender`, or one of its own. Raises BadInput, Unavailable, or whatever a plug-in raises; the
-    rows so far stay on disk, marked unfinished. Raises Elsewhere where another process is at the cell, unless it is to
-    be measured `again`.
+    Its task and its reader are those of a `lender`, or its own. Raises BadInput, Unavailable, or whatever a plug-in
+    raises; the rows so far stay on disk, marked unfinished. Raises Elsewhere where another process is at the cell,
+    unless it is to be measured `again`.
     """
     lender = lender or Lender()
     try:
@@ -96,8 +96,7 @@ def build(cell: config.Cell, *, alone: bool, lender: Lender) -> Parts:
 
 
 def _named(cell: config.Cell, lender: Lender) -> Named:
-    task: Task = config.build(cell, "task")
-    lent = lender.lend(cell)
+    task, lent = lender.task(cell), lender.reader(cell)
     config.check_installed(cell, "memory")  # its code is hashed before it is made
     return Named(task, lent, config.build(cell, "embedder") if cell.config["embedder"] else None)
 

@@ -1,7 +1,8 @@
-"""A reader that cells share: loaded for the first of them, and lent to each that asks for the same.
+"""A reader and a task that cells share: made for the first of them, and lent to each that asks for the same.
 
 What a reader is follows from its options, of which attention, device and threads are a part. One is kept, the last: a
-device may have no room for two, and what a reader sets for the whole process (its threads) still holds.
+device may have no room for two, and what a reader sets for the whole process (its threads) still holds. What a task
+tells follows from its options and the seed, so it is kept like that, the last.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memory_bench import config
-from memory_bench.contracts import Reader
+from memory_bench.contracts import Reader, Task
 from memory_bench.errors import NoAnswer
 
 
@@ -26,19 +27,30 @@ class Lent:
 
 
 class Lender:
-    """Hands a reader to one cell after the other. A cell that breaks drops it: nobody knows what state it is in."""
+    """Hands a reader and a task to one cell after the other.
+
+    A cell that breaks drops both: nobody knows what state they are in.
+    """
 
     def __init__(self) -> None:
         self._kept: tuple[dict[str, Any], Lent] | None = None
+        self._task: tuple[dict[str, Any], Task] | None = None
 
-    def lend(self, cell: config.Cell) -> Lent:
+    def task(self, cell: config.Cell) -> Task:
+        """Return the task that a cell names. Raises as `config.build`."""
+        options: dict[str, Any] = cell.config["task"]
+        if self._task is None or self._task[0] != options:
+            self._task = (options, config.build(cell, "task"))
+        return self._task[1]
+
+    def reader(self, cell: config.Cell) -> Lent:
         """Return the reader that a cell names, without a prompt of earlier cells. Raises as `config.build`."""
         options: dict[str, Any] = cell.config["reader"]
         if self._kept is not None and self._kept[0] == options:
             kept = self._kept[1]
             kept.reader.begin(carry=False)
             return Lent(kept.reader, kept.seconds, earlier=True)
-        self.drop()  # before the next one is loaded
+        self._kept = None  # before the next one is loaded
         start = time.perf_counter()
         reader: Reader = config.build(cell, "reader")
         with suppress(NoAnswer):
@@ -48,4 +60,4 @@ class Lender:
         return lent
 
     def drop(self) -> None:
-        self._kept = None
+        self._kept = self._task = None

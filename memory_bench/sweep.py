@@ -1,6 +1,7 @@
 """A sweep: cell after cell, each with a line of how it went. One that breaks does not stop the others.
 
-Cells of one reader follow each other, and it is loaded once for all of them. One in a process of its own loads its own.
+Cells of one reader follow each other, and it is loaded once for all of them; so is the task of cells that follow each
+other. One in a process of its own loads its own.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def line_in_the_end(overrides: Sequence[str], lender: Lender | None = None) -> s
 def line_of(overrides: Sequence[str], lender: Lender | None = None) -> str:
     """Measure one cell of a sweep, or keep its finished run, and return how it went in a line.
 
-    Its reader is that of the sweep's lender. Where it has no result, its folder gets a note with the reason: reports
-    show it. Raises Elsewhere where another process is at it.
+    Its task and its reader are those of the sweep's lender. Where it has no result, its folder gets a note with the
+    reason: reports show it. Raises Elsewhere where another process is at it.
     """
     composed = None
     try:

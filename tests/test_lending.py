@@ -1,4 +1,5 @@
-"""One reader for all cells of a sweep that name it: loaded once, and no cell can tell that others had it."""
+"""One reader and one task for all cells of a sweep that name them: made once, and no cell can tell that others had
+them."""
 
 from __future__ import annotations
 
@@ -96,15 +97,28 @@ def test_a_cell_that_breaks_takes_its_reader_along_and_one_that_is_refused_does_
 
 def test_a_reader_is_lent_again_without_the_prompts_of_those_who_had_it() -> None:
     lender, cell = Lender(), config.compose(["+task=needle", "+memory=none"])
-    reader = lender.lend(cell).reader
+    reader = lender.reader(cell).reader
     assert isinstance(reader, TinyReader)
     reader.begin(carry=True)
     reader.generate(["The code of gate 1 is 7.\nThe code of gate 1 is"])
     assert reader.prefixes.size_bytes() > 0
-    again = lender.lend(cell)
+    again = lender.reader(cell)
     assert again.reader is reader
     assert again.earlier
     assert reader.prefixes.size_bytes() == 0
     other = config.compose(["+task=needle", "+memory=none", "reader.threads=1"])
-    assert lender.lend(other).reader is not reader
-    assert not lender.lend(cell).earlier
+    assert lender.reader(other).reader is not reader
+    assert not lender.reader(cell).earlier
+
+
+def test_a_task_is_made_once_for_the_cells_that_name_it_and_again_after_one_that_broke() -> None:
+    lender = Lender()
+    cells = [config.compose(["+task=stub", f"+memory={memory}"]) for memory in ("none", "stub")]
+    other = config.compose(["+task=stub", "+memory=none", "task.facts=3"])
+    task = lender.task(cells[0])
+    assert lender.task(cells[1]) is task
+    assert lender.task(other) is not task
+    assert lender.task(other) is lender.task(other)
+    kept = lender.task(cells[0])
+    lender.drop()
+    assert lender.task(cells[0]) is not kept
