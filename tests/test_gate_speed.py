@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -10,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +213,16 @@ def test_a_calibration_goes_on_where_it_was_cut_off_and_says_what_is_seen(two_co
     assert known is not None
     assert known.trials == {0.0: 2, 0.2: 1}
     assert calibrate.read(SpeedGate(0.9, 0.03, 0.1, 1, 6, 1, ["one"], ["+task=a"]), rows) is None
+
+
+def test_what_computes_beside_a_trial_ends_with_a_calibration_that_is_killed() -> None:
+    held = "from memory_bench.guards.speed.calibrate import neighbour\nwith neighbour(): print(flush=True), input()"
+    with subprocess.Popen([sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as calibration:
+        assert calibration.stdout
+        calibration.stdout.readline()
+        [beside] = psutil.Process(calibration.pid).children()
+        calibration.kill()
+        assert psutil.wait_procs([beside], timeout=60)[1] == []
 
 
 def test_what_a_calibration_says_follows_from_its_rows() -> None:

@@ -31,8 +31,12 @@ FOUND = 0.9
 FILE = Path("results/gate/speed.jsonl")
 RULE = ("gate.py", "rounds.py", "rule.py", "worker.py")
 """What a verdict comes from: trials of another rule say nothing of this one."""
-NEIGHBOUR = "import numpy; a = numpy.ones((1000, 1000))\nwhile True: a @ a"
-"""What computes beside loaded trials: it takes a core, and the memory's bandwidth with it."""
+NEIGHBOUR = """import os, sys, numpy
+a = numpy.ones((1000, 1000))
+while os.getppid() == int(sys.argv[1]): a @ a
+"""
+"""What computes beside loaded trials: it takes a core, and the memory's bandwidth with it. It ends with its parent,
+which may be killed."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def summary(rows: Sequence[Row]) -> Calibration:
 
 
 def _trial(gate: SpeedGate, side: Side, level: float, *, loaded: bool) -> Row:
-    with _neighbour() if loaded else nullcontext():
+    with neighbour() if loaded else nullcontext():
         begun = time.perf_counter()
         found: dict[str, Timing] = gate.judge(side, side, slower=level)
         took = time.perf_counter() - begun
@@ -124,8 +128,9 @@ def _trial(gate: SpeedGate, side: Side, level: float, *, loaded: bool) -> Row:
 
 
 @contextmanager
-def _neighbour() -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", NEIGHBOUR])
+def neighbour() -> Iterator[None]:
+    """Keep a core busy meanwhile."""
+    process = subprocess.Popen([sys.executable, "-c", NEIGHBOUR, str(os.getpid())])
     try:
         yield
     finally:
