@@ -92,6 +92,7 @@ def streams(*events: str, cut: bool = False) -> Act:
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Transfer-Encoding", "chunked")
+        handler.send_header("Connection", "close")  # unsaid, the next request may go to one that is about to be closed
         handler.end_headers()
         data = b": stay\n\n" + b"".join(f"data: {event}\n\n".encode() for event in events)
         for start in range(0, len(data), 50):
@@ -100,7 +101,6 @@ def streams(*events: str, cut: bool = False) -> Act:
             handler.wfile.flush()
         if not cut:
             handler.wfile.write(b"0\r\n\r\n")
-        handler.close_connection = True
 
     return act
 
