@@ -261,7 +261,7 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
     written = (tmp_path / page.publish(tmp_path / "trials.jsonl")).read_text()
     assert (tmp_path / page.PUBLISHED).read_text() == (tmp_path / "trials.jsonl").read_text()
     assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 | 1.5 |" in written
-    assert "| false alarms <= 3% | 1 of 3 | missed so far |" in written
+    assert "| false alarms <= 3%, quiet and loaded | 1 of 3 | missed so far |" in written
     assert "| +10 % found >= 90%, quiet | 1 of 2 | missed so far |" in written
     assert "| a trial <= 20 s, quiet, 0 % slower | 12.0 s (median) | kept |" in written
     assert "| +10 % found >= 90%, quiet | null: no such trial |  |" in page.render(rows[:1])
