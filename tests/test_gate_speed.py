@@ -255,15 +255,18 @@ def test_the_page_of_a_calibration_says_which_bounds_are_kept(tmp_path: Path, mo
         trial(0.0, False, 0, "pass"), trial(0.0, False, 1, "pass"), trial(0.0, True, 0, "fail"),
         trial(0.1, False, 0, "fail"), trial(0.1, False, 1, "inconclusive"),
     ]  # fmt: skip
+    rows[-1] = {**rows[-1], "machine": {**rows[-1]["machine"], "platform": "ZZ-9"}, "when": "2026-01-04T00:00:00"}
     (tmp_path / "trials.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "reports").mkdir()
     monkeypatch.setattr(page, "ROOT", tmp_path)
     written = (tmp_path / page.publish(tmp_path / "trials.jsonl")).read_text()
     assert (tmp_path / page.PUBLISHED).read_text() == (tmp_path / "trials.jsonl").read_text()
     assert "| quiet | 10% | `one` | 2 | 0.50 [0.01, 0.99] | 1 | 1.100 | 0.020 | 12.0 | 12.0 | 1.5 |" in written
-    assert "| false alarms <= 3%, quiet and loaded | 1 of 3 | missed so far |" in written
-    assert "| +10 % found >= 90%, quiet | 1 of 2 | missed so far |" in written
+    assert "| false alarms <= 3%, quiet and loaded | 1 of 3, 0.33 [0.01, 0.91] | missed so far |" in written
+    assert "| +10 % found >= 90%, quiet | 1 of 2, 0.50 [0.01, 0.99] | missed so far |" in written
     assert "| a trial <= 20 s, quiet, 0 % slower | 12.0 s (median) | kept |" in written
+    assert f"system: {rows[0]['machine']['platform']}, ZZ-9, Python" in written
+    assert "days: 2026-01-02, 2026-01-04." in written
     assert "| +10 % found >= 90%, quiet | null: no such trial |  |" in page.render(rows[:1])
     with pytest.raises(BadInput, match=r"nothing\.jsonl: no trials there; run some first"):
         page.publish(tmp_path / "nothing.jsonl")

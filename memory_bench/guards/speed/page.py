@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,7 +54,7 @@ def render(rows: Sequence[Row]) -> str:
              "half its interval, median", "seconds of a trial, median", "at most", "load, median"]  # fmt: skip
     lines = [line for (loaded, level), own in groups.items() for line in _lines(own, loaded=loaded, level=level)]
     parts = ["# What the gate for time is worth", OPENING, grid(heads, lines), "## Bounds", grid(
-        ["bound", "found", ""], list(_bounds(groups))
+        ["bound", "found [95 %]", ""], list(_bounds(groups))
     ), _measured(rows)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -100,7 +100,7 @@ def _bound(
         return [name, "null: no such trial", ""]
     count = _count(found, word)
     kept = "kept" if least <= count / len(found) <= most else "missed"
-    return [name, f"{count} of {len(found)}", kept + " so far" * (len(found) < trials)]
+    return [name, f"{count} of {len(found)}, {_share(found, word)}", kept + " so far" * (len(found) < trials)]
 
 
 def _verdicts(own: Sequence[Row]) -> Iterator[Mapping[str, Any]]:
@@ -119,16 +119,23 @@ def _count(found: Sequence[Mapping[str, Any]], word: str) -> int:
 
 def _measured(rows: Sequence[Row]) -> str:
     first = rows[0]
-    gate, machine = first["gate"], first["machine"]
+    gate = first["gate"]
     options = ", ".join(f"{name} {gate[name]}" for name in OPTIONS)
-    commits = {_commit(row["revision"]) for row in rows}
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    systems = _all(row["machine"]["platform"] for row in rows)
+    pythons = _all(row["machine"]["python"] for row in rows)
+    commits = _all(_commit(row["revision"]) for row in rows)
+    versions = _all(f"{name} {version}" for row in rows for name, version in row["versions"].items())
+    days = _all(row["when"][:10] for row in rows)
     return (
         "Measured by `python -m memory_bench gate --calibrate`, with `--levels` and `--loaded` as in the table, and "
         f"the page by `--publish`: {options}; the cell: `{' '.join(gate['cell'])}`. CPU: {first['cpu']}, "
-        f"{first['cores']} cores, system: {machine['platform']}, Python: {machine['python']}, {versions}, revision: "
-        f"{', '.join(sorted(commits))}, days: {', '.join(sorted({row['when'][:10] for row in rows}))}."
+        f"{first['cores']} cores, system: {systems}, Python: {pythons}, {versions}, revision: {commits}, days: {days}."
     )
+
+
+def _all(found: Iterable[str]) -> str:
+    """Trials of one rule and one kind of machine may still be of several systems, versions and days: name each."""
+    return ", ".join(sorted(set(found)))
 
 
 def _commit(revision: Mapping[str, Any]) -> str:
