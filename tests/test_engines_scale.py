@@ -272,6 +272,20 @@ class TestThePage:
         assert "load: 3.5 to 3.5; a process held 1.0 GiB at most" in page
         assert "ruvector: 0.1.4" in page
 
+    def test_in_short_stand_the_memories_as_they_are_used(self) -> None:
+        own = [row("clustered", arm, size=size) for arm in ("exact", "ruvector", "ruvector remedied=false")
+               for size in (1_000, 10_000)]  # fmt: skip
+        real = [row("docstrings", "ruvector index_from_rows=1000", size=6_300, recall=0.8)]
+        page = report.render(held(clustered=own, docstrings=real))
+        short = page.partition("## In short")[2].partition("\n## ")[0]
+        assert "on 10,000 rows of clustered" in short
+        assert "| recall, docstrings, 6,300 rows |" in short
+        (line,) = (line for line in short.splitlines() if line.startswith("| `ruvector"))
+        assert line.startswith("| `ruvector` | 0.900 (one build) |")
+        assert line.endswith("| 1,000 (one build) | 0.800 (one build) |")
+        assert re.search(r"\| `exact` .* \| null <sup>\d+</sup> \|\n", short + "\n")
+        assert "## In short" not in report.render(held(iid=[row("iid", "exact")]))
+
     def test_what_took_next_to_no_time_is_no_zero(self) -> None:
         page = report.render(held(iid=[{**row("iid", "exact"), "settle_seconds": 0.004}]))
         assert "| 5,000 (one build) | < 0.1 (one build) | 1,000 (one build) |" in page

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from memory_bench import plans
 from memory_bench.engines import figures, plan, rows, summary
+from memory_bench.engines.data import SHARES
 from memory_bench.engines.life import FRESH_SECONDS
 from memory_bench.engines.predictions import COST_FACTOR, PREDICTIONS, RECALL_OFF
 from memory_bench.engines.summary import Row, Spread
 from memory_bench.errors import BadInput
 from memory_bench.provenance import ROOT
+from memory_bench.reporting.figures import Null
+from memory_bench.reporting.numbers import Notes, grid
 
 PUBLISHED = Path("results/published/engines")
 PAGE = Path("reports/engines.md")
@@ -32,20 +35,7 @@ Qdrant adds links within a scope that was indexed before the first point where t
 built from, and compares every row where it has fewer. Of a scope with just as many rows it may do neither: a tenth of
 100,000 rows is exactly 10,000, and without ACORN most of the neighbours within it are lost, while an index that is
 built from fewer rows finds them (`index_from_rows=9000`). With ACORN they are found whatever the number is, in several
-times the time. It is on where an arm does not say `acorn=false`, whenever it was measured."""
-
-
-class Notes:
-    """Prints figures, and numbers the reasons of nulls as they come."""
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, int] = {}
-
-    def null(self, reason: str) -> str:
-        return f"null <sup>{self.reasons.setdefault(reason, len(self.reasons) + 1)}</sup>"
-
-    def footnotes(self) -> str:
-        return "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in self.reasons.items())
+times the time. It is on where an arm does not say `acorn=false`."""
 
 
 def publish(folder: Path) -> None:
@@ -75,7 +65,7 @@ def render(held: Mapping[str, Sequence[Row]]) -> str:
     """Return the page."""
     notes = Notes()
     drawn = figures.drawable(held)
-    parts = ["# Engines at scale", OPENING]
+    parts = ["# Engines at scale", OPENING, *_short(held, notes)]
     for name, own in held.items():
         if name != CLAIMS:
             parts += _section(name, own, notes)
@@ -83,10 +73,11 @@ def render(held: Mapping[str, Sequence[Row]]) -> str:
     parts += ["## Predicted and found", *_predictions(held, notes)]
     if drawn:
         parts += ["## Figures", *(f"**{text}**\n\n![{text}](engines/{name}.png)" for name, text in drawn.items())]
-    return "\n\n".join([*parts, notes.footnotes(), _measured(held)]) + "\n"
+    footnotes = "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in notes.reasons.items())
+    return "\n\n".join([*parts, footnotes, _measured(held)]) + "\n"
 
 
-CLAIMS = "claims"
+CLAIMS, IN_SHORT = "claims", "clustered"
 
 
 def _seconds(value: float) -> str:
@@ -125,11 +116,52 @@ FRESH: Mapping[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
+SHORT: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "recall": COLUMNS["recall"],
+    **{f"within {share:.0%}": (f"recall of {share}", "{:.3f}".format) for share in SHARES.values()},
+    "half forgotten": FILTERED["half forgotten: recall"],
+    **{heading: COLUMNS[heading] for heading in COLUMNS if heading != "recall"},
+}
+
+
+def _short(held: Mapping[str, Sequence[Row]], notes: Notes) -> Iterator[str]:
+    """Yield the memories as they are used: all of one plan at its largest size, and recall on the other plans' data."""
+    own = held[IN_SHORT]
+    if not own:
+        return
+    others = {name: summary.sizes(rows)[-1] for name, rows in held.items() if rows and name not in (IN_SHORT, CLAIMS)}
+    size = summary.sizes(own)[-1]
+    lines = []
+    for memory, arm in _usual(own, size).items():
+        lives = summary.of(own, size, arm)
+        found = [(lives, *column) for column in SHORT.values()]
+        for name, most in others.items():
+            found.append((summary.of(held[name], most, _usual(held[name], most).get(memory, "")), *COLUMNS["recall"]))
+        lines.append([f"`{memory}`", *(_figure(lives, figure, form, notes) for lives, figure, form in found)])
+    yield "## In short"
+    yield (
+        f"The memories as they are used, on {size:,} rows of {IN_SHORT}; the last columns are of other data. *Within* "
+        "is recall in a scope that holds so many of the rows. *Half forgotten* is recall after half of the rows were "
+        "forgotten, before settling."
+    )
+    yield grid(["memory", *SHORT, *(f"recall, {name}, {most:,} rows" for name, most in others.items())], lines)
+
+
+def _usual(own: Sequence[Row], size: int) -> dict[str, str]:
+    """Return memory -> its arm without options, but for the size from which on it builds an index."""
+    found = {}
+    for arm in summary.arms(own, size):
+        memory, *options = arm.split()
+        if all(option.partition("=")[0].endswith("from_rows") for option in options):
+            found[memory] = arm
+    return found
+
+
 def _section(name: str, own: Sequence[Row], notes: Notes) -> Iterator[str]:
     chosen = plan.load(name)
     yield f"## {name}"
     if not own:
-        yield f"{notes.null(f'not measured: python -m memory_bench.engines {name}')}: `{name}`"
+        yield f"{notes.show(Null(f'not measured: python -m memory_bench.engines {name}'))}: `{name}`"
     for size in summary.sizes(own):
         yield f"### {name}, {size:,} rows of {chosen.dimensions} dimensions"
         yield _table(own, size, COLUMNS, notes)
@@ -160,10 +192,17 @@ def _table(
     lines = []
     for arm in summary.arms(own, size):
         lives = summary.of(own, size, arm)
-        found = [(summary.spread(lives, figure), form) for figure, form in columns.values()]
-        shown = [_shown(one, form) if one else notes.null(lacking(lives)) for one, form in found]
+        shown = [_figure(lives, figure, form, notes, lacking=lacking) for figure, form in columns.values()]
         lines.append([f"`{arm}`", *shown])
     return grid(["arm", *columns], lines)
+
+
+def _figure(
+    lives: Sequence[Row], figure: str, form: Callable[[float], str], notes: Notes, *,
+    lacking: Callable[[Sequence[Row]], str] = summary.why,
+) -> str:  # fmt: skip
+    found = summary.spread(lives, figure)
+    return _shown(found, form) if found else notes.show(Null(lacking(lives)))
 
 
 def _curves(own: Sequence[Row], size: int) -> Iterator[str]:
@@ -190,7 +229,7 @@ def _claims(own: Sequence[Row], notes: Notes) -> Iterator[str]:
     chosen = plan.load(CLAIMS)
     if not own:
         yield "## Claimed and measured"
-        yield f"{notes.null('not measured: python -m memory_bench.engines claims')}: `{CLAIMS}`"
+        yield f"{notes.show(Null('not measured: python -m memory_bench.engines claims'))}: `{CLAIMS}`"
         return
     load = sum(row["load"][0] for row in own) / len(own)
     yield f"## Claimed, and measured on one core of {own[0]['machine']['cpu']} at a load of {load:.1f}"
@@ -198,7 +237,7 @@ def _claims(own: Sequence[Row], notes: Notes) -> Iterator[str]:
     for claim in chosen.claims:
         lives = summary.of(own, claim["rows"], claim["arm"])
         found = summary.spread(lives, claim["figure"])
-        shown = _shown(found, _plain) if found else notes.null(summary.why(lives))
+        shown = _shown(found, _plain) if found else notes.show(Null(summary.why(lives)))
         what = f"{claim['figure']}, {claim['rows']:,} rows of {chosen.dimensions} dimensions"
         lines.append([f"`{claim['arm']}`", what, f"{claim['value']:,}", claim["said"], shown])
     yield grid(["arm", "figure", "claimed", "as it was said", "measured"], lines)
@@ -213,7 +252,7 @@ def _predictions(held: Mapping[str, Sequence[Row]], notes: Notes) -> Iterator[st
     for one in PREDICTIONS:
         found = one.found(held)
         shown = [_shown(found, _plain), "as predicted" if one.kept(found) else "**differs**"] if found else [
-            notes.null(f"not measured: python -m memory_bench.engines {one.plan}"), ""
+            notes.show(Null(f"not measured: python -m memory_bench.engines {one.plan}")), ""
         ]  # fmt: skip
         lines.append([f"{one.plan}, {one.rows:,} rows", f"`{one.arm}`", one.figure, f"{one.value:,g}", *shown])
     yield grid(["data", "arm", "figure", "predicted", "found", ""], lines)
@@ -228,12 +267,6 @@ def _shown(found: Spread, form: Callable[[float], str]) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
-
-
-def grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, its first column to the left."""
-    aligned = [":--", *["--:"] * (len(heads) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, aligned, *lines])
 
 
 def _measured(held: Mapping[str, Sequence[Row]]) -> str:
