@@ -13,19 +13,21 @@ from memory_bench.provenance import ROOT
 
 def test_a_memory_is_told_and_asked_in_a_process_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "rows.jsonl"
-    arguments = ["bm25", "nothing_like_it", "--events", "2040", "--out", str(out)]
+    arguments = ["bm25", "nothing_like_it", "none", "--events", "2040", "--out", str(out)]
     assert many_events.main(arguments) == 0
-    found, unknown = plans.read(out)
+    found, unknown, silent = plans.read(out)
     assert found["events"] == 2040
     assert found["found"] == found["asked"] == 20
     assert found["size_bytes"] > 2040 * 20
     assert found["peak_rss_bytes"] > found["reader_rss_bytes"] > 0
     assert "nothing_like_it" in unknown["why"]
+    assert silent["found"] is None
     shown = capsys.readouterr().out
     assert "20/20 found" in shown
     assert "null: " in shown
+    assert "--/20 found" in shown
     assert many_events.main(arguments) == 0  # nothing is measured twice
-    assert plans.read(out) == [found, unknown]
+    assert plans.read(out) == [found, unknown, silent]
 
 
 def test_what_takes_too_long_is_null(tmp_path: Path) -> None:
@@ -53,9 +55,11 @@ def test_the_page_says_what_is_null_and_why() -> None:
     }  # fmt: skip
     page = many_events.render([
         {**row, "key": {"memory": "one"}, **taken}, {**row, "key": {"memory": "two"}, "why": "not done after 9 s"},
+        {**row, "key": {"memory": "three"}, **taken, "found": None},
     ])  # fmt: skip
     assert "| `one` | 1.2 | < 0.001 | 0.500 | 0.95 | 2.0 | 1.0 |" in page
     assert "| `two` | null <sup>1</sup> |" in page
+    assert "| `three` | 1.2 | < 0.001 | 0.500 | null <sup>2</sup> | 2.0 | 1.0 |" in page
     assert "<sup>1</sup> not done after 9 s" in page
 
 
