@@ -175,10 +175,11 @@ def _tell(row: Row) -> None:
     if "why" in row:
         print(f"{name:<24} null: {row['why']}", flush=True)
         return
+    resident = (row["peak_rss_bytes"] - row["reader_rss_bytes"]) / 2**30
+    found = "--" if row["found"] is None else row["found"]
     print(
         f"{name:<24} {row['write_seconds'] + row['settle_seconds']:8.1f} s written  {row['read_ms']:10.2f} ms a read  "
-        f"{'--' if row['found'] is None else row['found']:>2}/{row['asked']} found  {row['size_bytes'] / 2**20:8.1f} MiB  peak "
-        f"{(row['peak_rss_bytes'] - row['reader_rss_bytes']) / 2**30:6.2f} GiB over the reader",
+        f"{found:>2}/{row['asked']} found  {row['size_bytes'] / 2**20:8.1f} MiB  {resident:6.2f} GiB over the reader",
         flush=True,
     )
 
