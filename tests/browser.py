@@ -10,9 +10,10 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -109,7 +110,8 @@ def browser() -> Iterator[Browser]:
     assert CHROMIUM is not None, INSTALL
     commands, to_browser = os.pipe()
     from_browser, answers = os.pipe()
-    with TemporaryDirectory() as profile:
+    # its helpers may still write there when it has gone itself
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = [
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-dev-shm-usage", "--disable-background-networking"),
@@ -118,7 +120,7 @@ def browser() -> Iterator[Browser]:
         line = f'exec "$0" "$@" 3<&{commands} 4>&{answers}'
         process = subprocess.Popen(
             ["bash", "-c", line, CHROMIUM, *options],
-            pass_fds=(commands, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(commands, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(commands)
         os.close(answers)
@@ -131,3 +133,5 @@ def browser() -> Iterator[Browser]:
                 page.close()
             process.terminate()
             process.wait(timeout=30)
+            with suppress(ProcessLookupError):  # none is left
+                os.killpg(process.pid, signal.SIGKILL)
