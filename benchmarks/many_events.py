@@ -109,15 +109,7 @@ def render(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     first = rows[0]
-    facts = {
-        "CPU": {row["machine"]["cpu"] for row in rows},
-        "system": {row["machine"]["platform"] for row in rows},
-        "Python": {row["machine"]["python"] for row in rows},
-        **{name: {row["versions"][name] for row in rows if name in row["versions"]} for name in DISTRIBUTIONS},
-        "revision": {(row["revision"]["commit"] or "none")[:12] for row in rows},
-        "days": {row["at"][:10] for row in rows},
-    }
-    said = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items() if values)
+    said = plans.measured_on(rows, DISTRIBUTIONS)
     parts = [
         f"# {first['events']:,} events in every memory",
         OPENING,

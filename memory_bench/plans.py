@@ -95,6 +95,19 @@ def where(distributions: Iterable[str]) -> Row:
     }
 
 
+def measured_on(rows: Sequence[Mapping[str, Any]], distributions: Iterable[str]) -> str:
+    """Return what `where` and `at` say of these rows, for the foot of a page: each fact with all its values."""
+    facts = {
+        "CPU": {row["machine"]["cpu"] for row in rows},
+        "system": {row["machine"]["platform"] for row in rows},
+        "Python": {row["machine"]["python"] for row in rows},
+        **{name: {row["versions"][name] for row in rows if name in row["versions"]} for name in distributions},
+        "revision": {(row["revision"]["commit"] or "none")[:12] for row in rows},
+        "days": {row["at"][:10] for row in rows},
+    }
+    return "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items() if values)
+
+
 def publish(group: str, source: Path, target: Path, *, command: str) -> None:
     """Copy the rows of every plan that has some. Raises BadInput where none has; `command` runs one."""
     found = [source / f"{name}.jsonl" for name in names(group) if read(source / f"{name}.jsonl")]

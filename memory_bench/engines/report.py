@@ -74,7 +74,7 @@ def render(held: Mapping[str, Sequence[Row]]) -> str:
     if drawn:
         parts += ["## Figures", *(f"**{text}**\n\n![{text}](engines/{name}.png)" for name, text in drawn.items())]
     footnotes = "\n".join(f"<sup>{number}</sup> {reason}  " for reason, number in notes.reasons.items())
-    return "\n\n".join([*parts, footnotes, _measured(held)]) + "\n"
+    return "\n\n".join(part for part in [*parts, footnotes, _measured(held)] if part) + "\n"
 
 
 CLAIMS, IN_SHORT = "claims", "clustered"
@@ -273,16 +273,8 @@ def _measured(held: Mapping[str, Sequence[Row]]) -> str:
     every = [row for own in held.values() for row in own]
     if not every:
         return "Nothing was measured yet."
-    facts = {
-        "CPU": {row["machine"]["cpu"] for row in every},
-        "system": {row["machine"]["platform"] for row in every},
-        "Python": {row["machine"]["python"] for row in every},
-        **{name: {row["versions"][name] for row in every if name in row["versions"]} for name in rows.ENGINES},
-        "revision": {(row["revision"]["commit"] or "none")[:12] for row in every},
-        "days": {row["at"][:10] for row in every},
-    }
     loads = [row["load"][0] for row in every]
-    said = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items() if values)
+    said = plans.measured_on(every, rows.ENGINES)
     most = max(row["peak_rss_bytes"] for row in every) / 2**30
     load = f"load: {min(loads):.1f} to {max(loads):.1f}; a process held {most:.1f} GiB at most"
     return f"Measured by `python -m memory_bench.engines PLAN`, one core. {said}; {load}."
